@@ -1,0 +1,28 @@
+//! What Portolan decides.
+//!
+//! This crate holds the words of the OCI distribution specification as types whose invalid values cannot exist, and
+//! the pure machines of the mesh. It performs no I/O, reads no clock and draws no randomness: time, entropy, the disk
+//! and the network are inputs, described as traits in [`seam`] and implemented elsewhere. A test on this crate's
+//! dependency tree and the lints in `protocol/.clippy.toml` keep it so.
+
+pub mod byte_range;
+pub mod descriptor;
+pub mod digest;
+pub mod json;
+pub mod manifest;
+pub mod media_type;
+pub mod name;
+pub mod reference;
+pub mod seam;
+pub mod time;
+pub mod tree;
+
+pub use byte_range::{ByteRange, RangeSet};
+pub use descriptor::Descriptor;
+pub use digest::{Algorithm, Digest, Hasher};
+pub use manifest::{Manifest, ManifestKind};
+pub use media_type::MediaType;
+pub use name::{ProjectName, RepositoryName};
+pub use reference::{Reference, Tag};
+pub use time::Timestamp;
+pub use tree::ContentRoot;
