@@ -1,0 +1,1 @@
+//! Passwords: argon2id, on a bounded pool.
