@@ -3,7 +3,7 @@
 //! Rooms, from the top; imports only go down this list, and a test keeps it so:
 //! 1. edges: [`http`], [`cli`]
 //! 2. what the product does: [`registry`]
-//! 3. gates: [`auth`], [`policy`]
+//! 3. gates: [`policy`], and under it [`auth`]
 //! 4. ground: [`storage`], [`workers`]
 //! 5. [`config`], [`telemetry`], [`world`]
 //!

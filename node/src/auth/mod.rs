@@ -5,6 +5,7 @@
 //! token and cached credential carries, so both end at once.
 
 mod password;
+mod scope;
 mod token;
 
 pub mod authenticator;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 
 use protocol::RepositoryName;
 
-pub use authenticator::{AuthError, Authenticator, Issued};
+pub use authenticator::{AuthError, AuthRules, Authenticator, Issued, OpenAuth};
+pub use scope::ScopeError;
 
 /// The name of the built-in administrator.
 pub const ADMIN: &str = "admin";

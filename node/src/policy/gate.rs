@@ -5,7 +5,7 @@ use std::sync::Arc;
 use protocol::{ProjectName, RepositoryName};
 
 use super::{AdminPermit, CatalogPermit, Permit, Right};
-use crate::auth::{Action, Kind, Principal};
+use crate::auth::{Action, Kind, Principal, Scope};
 use crate::storage::Store;
 use crate::storage::meta::MetaError;
 
@@ -24,6 +24,9 @@ pub enum Denied {
     #[error(transparent)]
     Meta(#[from] MetaError),
 }
+
+/// Most scopes one token carries; what is asked beyond is not granted.
+pub const MAX_SCOPES: usize = 64;
 
 /// Decides who may do what.
 #[derive(Clone, Debug)]
@@ -82,6 +85,41 @@ impl Gate {
             (Kind::Anonymous, Action::Pull) => self.is_public(&repository.project()).await?,
             (Kind::Anonymous, Action::Push | Action::Delete) => false,
         })
+    }
+
+    /// What of `asked` the account behind `principal` has a right to: the scopes of its token.
+    ///
+    /// # Errors
+    /// [`MetaError`] when a project can't be read.
+    pub async fn grant(&self, principal: &Principal, asked: &[Scope]) -> Result<Vec<Scope>, MetaError> {
+        let mut granted = Vec::new();
+        for scope in asked.iter().take(MAX_SCOPES) {
+            match scope {
+                Scope::Catalog => granted.extend(self.permit_catalog(principal).ok().map(|_| Scope::Catalog)),
+                Scope::Repository { name, actions } => {
+                    let actions = self.allowed(principal, actions, name).await?;
+                    if !actions.is_empty() {
+                        granted.push(Scope::Repository { name: name.clone(), actions });
+                    }
+                }
+            }
+        }
+        Ok(granted)
+    }
+
+    async fn allowed(
+        &self,
+        principal: &Principal,
+        asked: &[Action],
+        repository: &RepositoryName,
+    ) -> Result<Vec<Action>, MetaError> {
+        let mut allowed = Vec::new();
+        for action in asked {
+            if self.allows(principal, *action, repository).await? {
+                allowed.push(*action);
+            }
+        }
+        Ok(allowed)
     }
 
     async fn is_public(&self, project: &ProjectName) -> Result<bool, MetaError> {

@@ -12,7 +12,7 @@ use protocol::RepositoryName;
 
 use crate::auth::{Action, Principal};
 
-pub use gate::{Denied, Gate};
+pub use gate::{Denied, Gate, MAX_SCOPES};
 
 /// A right a permit can prove over a repository.
 pub trait Right: Send + Sync + 'static {

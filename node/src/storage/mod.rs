@@ -11,6 +11,7 @@
 //! What a crash loses: nothing that was acknowledged as the durability contract says (`docs/durability.md`). Bytes
 //! without a row may remain; rows without bytes may not.
 
+pub mod audit;
 pub mod blobs;
 pub mod health;
 mod locks;
