@@ -3,17 +3,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::time::Instant;
 
-use protocol::digest::Digest;
-
-use crate::data::Blob;
+use crate::data::{Blob, MANIFEST};
 use crate::http::{Connection, Head};
 use crate::server::{REPOSITORY, Server};
 use crate::token::path_of;
-
-/// Media type of the manifests pushed.
-pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// How a blob is pushed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -135,12 +131,7 @@ impl<'s> Client<'s> {
     }
 }
 
-/// Names a digest's manifest.
-pub(crate) fn reference_of(manifest: &[u8]) -> String {
-    Digest::sha256(manifest).to_string()
-}
-
-fn write_file(path: &std::path::Path, parts: &[&[u8]]) -> io::Result<()> {
+fn write_file(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }

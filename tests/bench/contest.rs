@@ -99,6 +99,15 @@ impl Series {
     pub(crate) fn spread(&self, measure: impl Fn(&Sample) -> f64) -> Option<Spread> {
         Spread::of(self.samples.iter().map(measure))
     }
+
+    /// The spread of a measure divided by that of `other`, round by round: what disturbs a round disturbs both of its
+    /// halves. `None` when either failed.
+    pub(crate) fn over(&self, other: &Self, measure: impl Fn(&Sample) -> f64) -> Option<Spread> {
+        if self.failure.is_some() || other.failure.is_some() {
+            return None;
+        }
+        Spread::of(self.samples.iter().zip(&other.samples).map(|(own, other)| measure(own) / measure(other)))
+    }
 }
 
 /// Series for a second measurement taken within the rounds of `first`, from samples in the order they were taken.
@@ -115,17 +124,15 @@ pub(crate) fn beside(first: &[Series], samples: Vec<(Contestant, Sample)>) -> Ve
     second
 }
 
-/// The spread of `measure` of `ours` divided by that of `theirs`, round by round: what disturbs a round disturbs both
-/// of its halves. `None` when either failed.
+/// [`Series::over`] for two contestants of one measurement.
 pub(crate) fn ratio(
     all: &[Series],
     ours: Contestant,
     theirs: Contestant,
     measure: impl Fn(&Sample) -> f64,
 ) -> Option<Spread> {
-    let complete = |who| all.iter().find(|series| series.who == who && series.failure.is_none());
-    let (ours, theirs) = (complete(ours)?, complete(theirs)?);
-    Spread::of(ours.samples.iter().zip(&theirs.samples).map(|(ours, theirs)| measure(ours) / measure(theirs)))
+    let of = |who| all.iter().find(|series| series.who == who);
+    of(ours)?.over(of(theirs)?, measure)
 }
 
 impl Spread {

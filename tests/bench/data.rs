@@ -5,7 +5,10 @@
 use std::sync::Arc;
 
 use protocol::digest::{Algorithm, Digest, Hasher};
+use serde_json::json;
 
+/// Media type of the manifests pushed.
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// Bytes at the end of each blob that are its own.
 const TAIL: usize = 16;
 
@@ -79,6 +82,47 @@ impl Blob {
     /// How many bytes.
     pub(crate) fn len(&self) -> u64 {
         (self.base.len() + self.tail.len()) as u64
+    }
+}
+
+/// An image, ready to be pushed.
+pub(crate) struct Image {
+    /// Its layers, then its configuration.
+    pub(crate) blobs: Vec<Blob>,
+    /// The manifest's bytes.
+    pub(crate) manifest: Vec<u8>,
+}
+
+impl Image {
+    /// An image of these layers.
+    pub(crate) fn over(layers: Vec<Blob>) -> Self {
+        let diff_ids: Vec<_> = layers.iter().map(|layer| layer.digest).collect();
+        let config = json!({
+            "architecture": "amd64",
+            "os": "linux",
+            "rootfs": { "type": "layers", "diff_ids": diff_ids },
+        });
+        let config = Blob::of(config.to_string().into_bytes());
+        let descriptor = |kind: &str, blob: &Blob| {
+            json!({
+                "mediaType": format!("application/vnd.oci.image.{kind}"),
+                "digest": blob.digest,
+                "size": blob.len(),
+            })
+        };
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": descriptor("config.v1+json", &config),
+            "layers": layers.iter().map(|layer| descriptor("layer.v1.tar+gzip", layer)).collect::<Vec<_>>(),
+        });
+        let blobs = layers.into_iter().chain(std::iter::once(config)).collect();
+        Self { blobs, manifest: manifest.to_string().into_bytes() }
+    }
+
+    /// The manifest's digest.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest::sha256(&self.manifest)
     }
 }
 

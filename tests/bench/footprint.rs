@@ -8,19 +8,18 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::client::{Client, reference_of};
+use crate::client::Client;
 use crate::contest::Spread;
-use crate::data::{Blob, Source};
-use crate::load::{Sample, Tally, drive, now, weigh};
+use crate::data::{Blob, Image, Source};
+use crate::load::{Sample, Tally, clients, drive, now, weigh};
 use crate::plan::{Plan, Row};
-use crate::pull::manifest_of;
 use crate::push::{fill, push_all};
 use crate::report::{Bar, Report};
 use crate::server::Contestant::{self, Portolan, Registry};
 use crate::server::{Ground, Server};
 
 /// Pulls, and pushes, at once in the memory row.
-const AT_ONCE: usize = 64;
+pub(crate) const AT_ONCE: usize = 64;
 /// How long a node is left alone before it counts as idle.
 const IDLE: Duration = Duration::from_secs(3);
 /// Clients that make the tags.
@@ -41,13 +40,11 @@ pub(crate) fn run(ground: &Ground, plan: &Plan, report: &mut Report) -> io::Resu
         let what = format!("start to ready, {} tags", plan.tags);
         report.bar(&what, "seconds, after a clean end", Bar::Below(1.0), " s", clean.flatten());
         report.bar(&what, "seconds, after kill -9", Bar::Below(1.0), " s", killed.flatten());
-        let size = fs::metadata(&ground.portolan).ok().map(|file| file.len() as f64 / MIB);
-        report.bar("stripped binary", "size", Bar::AtMost(25.0), " MiB", Spread::of(size.into_iter()));
+        let size = fs::metadata(&ground.portolan).ok().map(|file| file.len() as f64 / 1e6);
+        report.bar("stripped binary", "size", Bar::AtMost(25.0), " MB", Spread::of(size.into_iter()));
     }
     Ok(())
 }
-
-const MIB: f64 = 1024.0 * 1024.0;
 
 fn memory(ground: &Ground, plan: &Plan, report: &mut Report) {
     let pulls = format!("{AT_ONCE} pulls of {}", Plan::size(plan.large));
@@ -127,22 +124,24 @@ fn start(ground: &Ground, plan: &Plan) -> io::Result<(Option<Spread>, Option<Spr
     Ok((clean, killed))
 }
 
-fn small_image(server: &Server) -> io::Result<Vec<u8>> {
-    let blobs = Source::new(10, 1024).blobs(2);
-    fill(server, &blobs)?;
-    Ok(manifest_of(&blobs[0], &blobs[1..]))
+/// An image nobody would notice, pushed but for its manifest.
+fn small_image(server: &Server) -> io::Result<Image> {
+    let image = Image::over(Source::new(10, 1024).blobs(1));
+    fill(server, &image.blobs)?;
+    Ok(image)
 }
 
 fn tag_one(server: &Server) -> io::Result<()> {
-    Client::connect(server)?.push_manifest(&small_image(server)?, "last", &[]).map(drop)
+    let image = small_image(server)?;
+    Client::connect(server)?.push_manifest(&image.manifest, "last", &[]).map(drop)
 }
 
 /// Gives one manifest `count` tags.
 fn tag(server: &Server, count: usize) -> io::Result<()> {
-    let manifest = small_image(server)?;
-    let digest = reference_of(&manifest);
+    let image = small_image(server)?;
+    let digest = image.digest().to_string();
     let next = AtomicUsize::new(0);
-    crate::load::clients(server, TAGGERS, |_, client| {
+    clients(server, TAGGERS, |_, client| {
         loop {
             let first = next.fetch_add(TAGS_A_REQUEST, Ordering::Relaxed);
             if first >= count {
@@ -150,9 +149,9 @@ fn tag(server: &Server, count: usize) -> io::Result<()> {
             }
             let tags: Vec<String> = (first..count.min(first + TAGS_A_REQUEST)).map(|n| format!("tag-{n}")).collect();
             // A server that doesn't know `?tag=` ignores it: then each tag is put by itself.
-            if client.push_manifest(&manifest, &digest, &tags)? != tags.len() {
+            if client.push_manifest(&image.manifest, &digest, &tags)? != tags.len() {
                 for tag in &tags {
-                    client.push_manifest(&manifest, tag, &[])?;
+                    client.push_manifest(&image.manifest, tag, &[])?;
                 }
             }
         }

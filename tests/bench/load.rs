@@ -13,6 +13,9 @@ use crate::server::Server;
 /// Between two looks at a server's memory.
 const SAMPLING: Duration = Duration::from_millis(20);
 
+/// A measurement begins with a token that needs no renewal for so long.
+const UNDISTURBED: Duration = Duration::from_secs(60);
+
 /// The time by the monotonic clock.
 pub(crate) fn now() -> Instant {
     Instant::now()
@@ -132,6 +135,9 @@ where
 
 /// Runs `work` while weighing `server`: processor time, memory, disk.
 pub(crate) fn weigh(server: &Server, work: impl FnOnce() -> io::Result<Tally>) -> io::Result<Sample> {
+    if let Some(bearer) = &server.bearer {
+        bearer.good_for(UNDISTURBED)?;
+    }
     let pids = server.pids();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -80,6 +80,11 @@ fn measure(ground: &Ground, plan: &Plan) -> io::Result<String> {
     if machine::in_memory(&ground.dir) {
         return Err(io::Error::other(format!("{} is in memory: choose a disk with --dir", ground.dir.display())));
     }
+    let free = rustix::fs::statvfs(&ground.dir).map(|disk| disk.f_bavail * disk.f_frsize)?;
+    if free < plan.disk() {
+        let (free, need) = (free >> 20, plan.disk() >> 20);
+        return Err(io::Error::other(format!("{free} MiB free, {need} MiB needed: choose another disk with --dir")));
+    }
     let mut machine = machine::describe(ground);
     let mut report = Report::default();
     pull::run(ground, plan, &mut report)?;

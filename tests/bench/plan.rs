@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::client::PushStyle;
+use crate::footprint::AT_ONCE;
+use crate::push::LAYERS;
 
 /// What `--help` prints.
 pub(crate) const USAGE: &str = "\
@@ -16,7 +18,7 @@ Usage: cargo bench-node [OPTIONS]
   --only ROW[,ROW]   only these rows; may be repeated
   --quick            small sizes: shows that everything runs, not how fast it is
   --monolithic       push by POST and PUT in place of POST, PATCH and PUT
-  --dir DIR          where the servers' directories go: a real disk with 40 GiB free [target/bench]
+  --dir DIR          where the servers' directories go: a real disk, about 20 GiB of it free [target/bench]
   --portolan FILE    the binary to measure [target/release/portolan]
   --no-build         don't build it first
 
@@ -169,6 +171,15 @@ impl Plan {
             quick,
             rows: if rows.is_empty() { Row::ALL.to_vec() } else { rows },
         }))
+    }
+
+    /// Bytes the run has on the disk at its fullest: the four servers of the pull stage, all rounds of the push stage,
+    /// or one server's pushes of the memory row; and a tenth more.
+    pub(crate) fn disk(&self) -> u64 {
+        let pull = 4 * (self.large + self.cold * self.cold_blobs);
+        let push = self.rounds * 3 * (self.pushed + self.small * self.pushes + LAYERS * self.layer);
+        let memory = AT_ONCE * self.weighed;
+        (pull.max(push).max(memory) / 10 * 11) as u64
     }
 
     /// Whether a row is to be measured.

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use rustix::fs::{Advice, fadvise};
 
-use crate::client::{Client, MANIFEST, reference_of};
-use crate::contest::{Field, Spread, beside, ratio};
-use crate::data::{Blob, Source};
+use crate::client::Client;
+use crate::contest::{Field, beside, ratio};
+use crate::data::{Blob, Image, Source};
 use crate::load::{Sample, Tally, clients, drive, now};
 use crate::plan::{Plan, Row};
 use crate::push::fill;
@@ -111,8 +111,7 @@ fn cold(field: &mut Field, plan: &Plan, report: &mut Report, what: &str, blobs: 
     let beside = beside(&quiet, disturbed);
     let what_beside = format!("{what}, beside {COLD_CLIENTS} cold readers");
     for (calm, rough) in quiet.iter().zip(&beside) {
-        let growth = rough.samples.iter().zip(&calm.samples).map(|(rough, calm)| rough.p99() / calm.p99());
-        let growth = Spread::of(growth);
+        let growth = rough.over(calm, Sample::p99);
         let against = format!("p99 / quiet p99, {}", calm.who.name());
         if calm.who == Portolan {
             report.bar(&what_beside, "p99 / quiet p99", Bar::AtMost(3.0), " ×", growth);
@@ -133,13 +132,11 @@ fn manifest(field: &mut Field, plan: &Plan, report: &mut Report) {
         return;
     }
     plan.announce(Row::Manifest);
-    let mut source = Source::new(4, 2048);
-    let (config, layers) = (source.blob(), source.blobs(4));
-    let manifest = manifest_of(&config, &layers);
+    let image = Image::over(Source::new(4, 2048).blobs(4));
+    let manifest = &image.manifest;
     field.prepare(|server| {
-        fill(server, &layers)?;
-        fill(server, std::slice::from_ref(&config))?;
-        Client::connect(server)?.push_manifest(&manifest, TAG, &[]).map(drop)
+        fill(server, &image.blobs)?;
+        Client::connect(server)?.push_manifest(manifest, TAG, &[]).map(drop)
     });
     let what = format!("GET manifest by tag ({} bytes), {MANIFEST_CLIENTS} connections", manifest.len());
     let series = field.rounds(
@@ -154,30 +151,10 @@ fn manifest(field: &mut Field, plan: &Plan, report: &mut Report) {
         report.bar(&what, against, Bar::AtLeast(least), " ×", result);
     }
     report.figures(&what, Unit::Requests, &series);
-    report.note(format!("the manifest: {}", reference_of(&manifest)));
 }
 
 fn plural(connections: usize) -> &'static str {
     if connections == 1 { "connection" } else { "connections" }
-}
-
-/// An image manifest over `layers`.
-pub(crate) fn manifest_of(config: &Blob, layers: &[Blob]) -> Vec<u8> {
-    let descriptor = |kind: &str, blob: &Blob| {
-        serde_json::json!({
-            "mediaType": format!("application/vnd.oci.image.{kind}"),
-            "digest": blob.digest,
-            "size": blob.len(),
-        })
-    };
-    serde_json::json!({
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "config": descriptor("config.v1+json", config),
-        "layers": layers.iter().map(|layer| descriptor("layer.v1.tar+gzip", layer)).collect::<Vec<_>>(),
-    })
-    .to_string()
-    .into_bytes()
 }
 
 /// Each client asks again and again until the time is over; a request that is under way then is finished.

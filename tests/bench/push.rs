@@ -9,18 +9,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::client::{Client, PushStyle};
 use crate::contest::{Field, beside, ratio};
-use crate::data::{Blob, Source};
+use crate::data::{Blob, Image, Source};
 use crate::load::{Sample, Tally, drive, now, weigh};
 use crate::plan::{Plan, Row};
-use crate::pull::manifest_of;
 use crate::report::{Bar, Report, Unit};
 use crate::server::Contestant::{Portolan, PortolanUnsynced, Registry};
 use crate::server::{Ground, PASSWORD, Server};
 
 /// Clients of the small push row.
 const CLIENTS: usize = 16;
+/// Seed of the first round's image; the next ones count on.
+const FIRST_IMAGE: u64 = 1000;
 /// Layers of the image.
-const LAYERS: usize = 12;
+pub(crate) const LAYERS: usize = 12;
 
 /// Measures the push rows the plan wants.
 pub(crate) fn run(ground: &Ground, plan: &Plan, report: &mut Report) -> io::Result<()> {
@@ -94,20 +95,17 @@ pub(crate) fn push_all(server: &Server, connections: usize, blobs: &[Blob], styl
 fn image(field: &Field, ground: &Ground, plan: &Plan, report: &mut Report) -> io::Result<()> {
     plan.announce(Row::Image);
     let (source, target) = (ground.dir.join("image-pushed"), ground.dir.join("image-pulled"));
-    let mut round_on_disk = usize::MAX;
-    let mut seed = 0;
+    let mut written = None;
     let mut pulls = Vec::new();
     let pushes = field.rounds(
         plan.rounds,
         |who| who != PortolanUnsynced,
         |round, server| {
-            if round_on_disk != round {
-                seed = 7 + round as u64;
-                write_image(&source, seed, plan.layer)?;
-                round_on_disk = round;
+            if written.replace(round) != Some(round) {
+                write_image(&source, FIRST_IMAGE + round as u64, plan.layer)?;
             }
             let bytes = (LAYERS * plan.layer) as u64;
-            let here = format!("docker://{}/bench/image:{seed}", server.addr);
+            let here = format!("docker://{}/bench/image:round-{round}", server.addr);
             let pushed = skopeo(server, &format!("dir:{}", source.display()), &here, bytes)?;
             server.settle()?;
             if target.exists() {
@@ -140,19 +138,12 @@ fn write_image(dir: &Path, seed: u64, layer: usize) -> io::Result<()> {
         fs::remove_dir_all(dir)?;
     }
     fs::create_dir_all(dir)?;
-    let layers = Source::starting_with(&[0x1f, 0x8b, 8, 0], seed, layer).blobs(LAYERS);
-    let diff_ids: Vec<String> = layers.iter().map(|layer| layer.digest.to_string()).collect();
-    let config = serde_json::json!({
-        "architecture": "amd64",
-        "os": "linux",
-        "rootfs": { "type": "layers", "diff_ids": diff_ids },
-    });
-    let config = Blob::of(config.to_string().into_bytes());
-    for blob in layers.iter().chain(std::iter::once(&config)) {
+    let image = Image::over(Source::starting_with(&[0x1f, 0x8b, 8, 0], seed, layer).blobs(LAYERS));
+    for blob in &image.blobs {
         fs::write(dir.join(blob.digest.hex()), blob.parts().concat())?;
     }
     fs::write(dir.join("version"), "Directory Transport Version: 1.1\n")?;
-    fs::write(dir.join("manifest.json"), manifest_of(&config, &layers))
+    fs::write(dir.join("manifest.json"), image.manifest)
 }
 
 /// One copy by skopeo, weighed on the server's side.

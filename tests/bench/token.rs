@@ -37,8 +37,14 @@ impl Bearer {
 
     /// The value of the header.
     pub(crate) fn header(&self) -> io::Result<Arc<str>> {
+        self.good_for(Duration::ZERO)
+    }
+
+    /// The value of the header, which won't change for `time`: asked for before a measurement, it keeps the renewal
+    /// out of it. A token too short-lived for that is renewed each time.
+    pub(crate) fn good_for(&self, time: Duration) -> io::Result<Arc<str>> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(current) = current.as_ref().filter(|current| now() < current.renew) {
+        if let Some(current) = current.as_ref().filter(|current| now() + time < current.renew) {
             return Ok(Arc::clone(&current.header));
         }
         let (token, life) = self.fetch()?;
