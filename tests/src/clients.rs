@@ -58,6 +58,8 @@ impl Client {
         for folder in ["config", "cache", "data", "runtime", "docker"] {
             std::fs::create_dir(client.file(folder)).expect("the home's folders");
         }
+        // Older tools of the containers family refuse to start when DOCKER_CONFIG has no file in it.
+        std::fs::write(client.file("docker/config.json"), "{}").expect("an empty configuration");
         client
     }
 

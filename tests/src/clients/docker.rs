@@ -50,14 +50,17 @@ impl Docker {
         self.client.run(&["pull", &self.registry.reference(name)])
     }
 
-    /// The digest the engine knows an image by at the registry.
+    /// The digests the engine knows an image by in its repository: more than one when it came under several tags.
     #[track_caller]
-    pub fn digest(&self, name: &str) -> String {
+    pub fn digests(&self, name: &str) -> Vec<String> {
         let digests = self.inspect(name, "{{range .RepoDigests}}{{println .}}{{end}}");
         let repository = name.rsplit_once(':').map_or(name, |(repository, _)| repository);
         let prefix = format!("{}@", self.registry.reference(repository));
-        let found = digests.lines().find_map(|line| line.strip_prefix(&prefix));
-        found.unwrap_or_else(|| panic!("no digest of {name} in {digests:?}")).to_owned()
+        let mut found: Vec<String> =
+            digests.lines().filter_map(|line| line.strip_prefix(&prefix).map(str::to_owned)).collect();
+        found.sort();
+        assert!(!found.is_empty(), "no digest of {name} in {digests:?}");
+        found
     }
 
     /// The image's id: the digest of its configuration.

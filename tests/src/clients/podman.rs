@@ -1,5 +1,7 @@
 //! podman, of the containers family. Owns its home with credentials and image store.
 
+use std::path::Path;
+
 use super::{Client, skopeo::transport};
 use crate::{node::Registry, process::Finished};
 
@@ -17,8 +19,8 @@ pub struct Podman {
 impl Podman {
     /// Sets podman up for `registry`, signed out, with an empty store.
     pub fn at(registry: &Registry) -> Self {
-        let client =
-            store_options(Client::new(PROGRAM)).leading(&["--cgroup-manager=cgroupfs", "--events-backend=none"]);
+        let client = store_options(Client::new(PROGRAM).trusting(registry))
+            .leading(&["--cgroup-manager=cgroupfs", "--events-backend=none"]);
         let authfile = client.file("auth.json").display().to_string();
         Self { client, registry: registry.clone(), authfile }
     }
@@ -28,10 +30,11 @@ impl Podman {
         self.remote(&["login", "-u", user, "-p", password], &[&self.registry.host])
     }
 
-    /// Takes an image from a transport reference (`oci:DIR:TAG`) into the store; gives its id.
+    /// Loads an archive into the store; gives the id of the image that it holds under `loaded_as`.
     #[track_caller]
-    pub fn take(&self, from: &str) -> String {
-        self.client.ok(&["pull", "-q", from])
+    pub fn load(&self, archive: &Path, loaded_as: &str) -> String {
+        self.client.ok(&["load", "-q", "-i", &archive.display().to_string()]);
+        self.client.ok(&["image", "inspect", "--format={{.Id}}", loaded_as])
     }
 
     /// Pushes an image of the store; gives the digest of the manifest that went out.
@@ -72,12 +75,19 @@ impl Podman {
         self.remote(&["manifest", "push", "--all"], &[list, &target]).expect_success();
     }
 
-    /// The tags of a repository.
+    /// The tags of a repository, sorted.
     #[track_caller]
     pub fn tags(&self, repository: &str) -> Vec<String> {
-        let format = "--format={{.Tag}}";
-        let listed = self.remote(&["search", "--list-tags", format], &[&self.registry.reference(repository)]);
-        super::lines(&listed.expect_success().stdout())
+        let listed = self.remote(&["search", "--list-tags"], &[&self.registry.reference(repository)]).expect_success();
+        // A table of names and tags under a headline.
+        let mut tags: Vec<String> = listed
+            .stdout()
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_whitespace().last().map(str::to_owned))
+            .collect();
+        tags.sort();
+        tags
     }
 
     /// Runs a command that speaks to the registry.
@@ -85,8 +95,7 @@ impl Podman {
         let mut arguments = command.to_vec();
         arguments.extend(["--authfile", &self.authfile]);
         let mut transport = transport(&self.registry, "");
-        // Of podman's commands only these know about certificate directories; search takes the authority by
-        // environment (see `at`).
+        // search alone knows no certificate directories: it takes the authority from the environment.
         if command[0] == "search" {
             transport.retain(|option| !option.starts_with("--cert-dir"));
         }

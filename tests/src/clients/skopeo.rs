@@ -62,13 +62,15 @@ impl Skopeo {
         finished.expect_success().stdout()
     }
 
-    /// The tags of a repository.
+    /// The tags of a repository, sorted.
     #[track_caller]
     pub fn tags(&self, repository: &str) -> Vec<String> {
         let listed = self.ask(&["list-tags"], repository).expect_success().stdout();
         let listed: serde_json::Value = serde_json::from_str(&listed).expect("list-tags prints JSON");
         let tags = listed["Tags"].as_array().expect("a list of tags");
-        tags.iter().filter_map(|tag| tag.as_str().map(str::to_owned)).collect()
+        let mut tags: Vec<String> = tags.iter().filter_map(|tag| tag.as_str().map(str::to_owned)).collect();
+        tags.sort();
+        tags
     }
 
     /// Deletes the manifest behind a reference.
