@@ -34,16 +34,16 @@ fn admin() -> String {
     format!("{ADMIN}:{PASSWORD}")
 }
 
-/// Declares the two tests of a story: over plain HTTP and over TLS.
+/// Declares the two tests of a story: over plain HTTP and over TLS. `tests/run` picks its stage by their names.
 macro_rules! plain_and_tls {
     ($programs:expr, $story:path) => {
         #[test]
-        fn plain() {
+        fn real_client_over_http() {
             super::tell(&$programs, tests::node::TestNode::plain, $story);
         }
 
         #[test]
-        fn tls() {
+        fn real_client_over_tls() {
             super::tell(&$programs, tests::node::TestNode::tls, $story);
         }
     };

@@ -52,7 +52,7 @@ const SWITCHES: [&str; 31] = [
 const LEAST_CHECKS: u32 = 1_000;
 
 #[test]
-fn everything_on_and_nothing_missing() {
+fn oci_conformance_with_everything_on() {
     if !tools::present(&[PROGRAM]) {
         return;
     }

@@ -121,7 +121,7 @@ fn an_upload_resumes_after_a_broken_connection() {
 
     // The node may take a moment to notice that nothing more comes.
     let resumed = wait::until("the broken request to end", Duration::from_secs(30), || {
-        let (location, offset) = upload.status(&admin, &upload.location);
+        let (location, offset) = upload.try_status(&admin, &upload.location)?;
         assert!(offset <= first, "the node reports {offset}, {first} were sent");
         upload.try_patch(&admin, &location, offset, upload.content.len() - offset)
     });
@@ -198,11 +198,15 @@ impl Upload {
 
     /// Where the session goes on, and from which offset.
     fn status(&self, web: &Web, location: &str) -> (String, usize) {
-        let answer = web.get(location).expect(204);
+        self.try_status(web, location).expect("the session is there")
+    }
+
+    fn try_status(&self, web: &Web, location: &str) -> Option<(String, usize)> {
+        let answer = Some(web.get(location)).filter(|answer| answer.status == 204)?;
         let location = answer.header("Location").to_owned();
         // `0-0` and a missing header both stand for a session without bytes in some registries.
         let last: usize = answer.header("Range").rsplit('-').next().and_then(|last| last.parse().ok()).unwrap_or(0);
-        (location, if last == 0 { 0 } else { last + 1 })
+        Some((location, if last == 0 { 0 } else { last + 1 }))
     }
 
     fn finish(&self, web: &Web, location: &str) {

@@ -282,13 +282,14 @@ pub fn binary() -> PathBuf {
 }
 
 /// Cargo knows best whether the binary is stale: a story against yesterday's node would prove nothing.
+/// The whole workspace is named so that dependencies have the features they were built with for the tests.
 fn build() -> PathBuf {
     let executable = env::current_exe().expect("the test knows itself");
     // target/<profile>/deps/it-0123 → target/<profile>
     let profile = executable.ancestors().nth(2).expect("the test lies under target/<profile>/deps");
     let target = profile.parent().expect("the profile lies under target");
     let mut arguments: Vec<String> =
-        ["build", "--quiet", "--package", "node", "--bin", "portolan", "--target-dir"].map(String::from).to_vec();
+        ["build", "--quiet", "--workspace", "--bin", "portolan", "--target-dir"].map(String::from).to_vec();
     arguments.push(target.display().to_string());
     if profile.ends_with("release") {
         arguments.push("--release".to_owned());
