@@ -56,6 +56,6 @@ fn story(_node: &TestNode, registry: &Registry) {
         let docker = stranger.docker(registry);
         docker.pull("library/boat:1").expect_success();
         docker.pull("boat:1").expect_success();
-        assert_eq!(docker.digests("boat:1"), [images.single.digest.clone()]);
+        assert_eq!(docker.digests("boat:1"), std::slice::from_ref(&images.single.digest));
     }
 }

@@ -45,7 +45,7 @@ fn story(_node: &TestNode, registry: &Registry) {
     let mut found = oras.discover(&name, None);
     found.sort();
     assert_eq!(found, both);
-    assert_eq!(oras.discover(&name, Some(SBOM)), [sbom.clone()]);
+    assert_eq!(oras.discover(&name, Some(SBOM)), std::slice::from_ref(&sbom));
     assert!(oras.discover(&name, Some("application/vnd.example.other")).is_empty());
     let fetched = oras.pull(&format!("{PRIVATE}@{sbom}"), "sbom");
     assert!(std::fs::read_to_string(fetched.join("sbom.txt")).expect("the file was pulled").starts_with("busybox"));
