@@ -46,13 +46,13 @@ impl ManifestKind {
 
     /// The media type under which manifests of this kind are served.
     #[must_use]
-    pub const fn media_type(self) -> &'static str {
-        match self {
+    pub fn media_type(self) -> MediaType {
+        MediaType::known(match self {
             Self::Image => media_type::OCI_MANIFEST,
             Self::Index => media_type::OCI_INDEX,
             Self::DockerImage => media_type::DOCKER_MANIFEST,
             Self::DockerList => media_type::DOCKER_LIST,
-        }
+        })
     }
 
     /// Whether it names other manifests rather than blobs.

@@ -47,6 +47,11 @@ impl MediaType {
         value.split(';').next().unwrap_or_default().trim().parse()
     }
 
+    /// A media type this program names itself.
+    pub(crate) fn known(text: &'static str) -> Self {
+        Self(text.into())
+    }
+
     /// Whether a layer of this type need not be in the registry (image-spec, "Non-distributable Layers").
     #[must_use]
     pub fn is_non_distributable(&self) -> bool {

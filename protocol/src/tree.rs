@@ -33,6 +33,12 @@ impl fmt::Debug for ContentRoot {
     }
 }
 
+/// The root of bytes that are in memory already.
+#[must_use]
+pub fn root_of(bytes: &[u8]) -> ContentRoot {
+    ContentRoot(*blake3::hash(bytes).as_bytes())
+}
+
 /// Number of bytes the tree of a blob of `size` bytes takes: none up to one group.
 #[must_use]
 pub const fn outboard_len(size: u64) -> u64 {

@@ -1,0 +1,198 @@
+//! Manifests: resolve, publish, delete.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::{Digest, Manifest, MediaType, Reference, Tag, manifest};
+
+use super::{Fault, Registry};
+use crate::policy::{self, Delete, Permit, Pull};
+use crate::storage::meta::{DeletedManifest, Needed, PublishManifest, Published, StoredManifest};
+use crate::storage::store::StoreError;
+
+/// Most tags one push may set.
+pub const MAX_TAGS: usize = 100;
+
+/// Why a manifest was not given, taken or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The repository holds none of that name.
+    #[error("this repository holds no manifest of that name")]
+    Unknown,
+    /// The body is none we store.
+    #[error(transparent)]
+    Invalid(#[from] manifest::ManifestError),
+    /// The body does not hash to the digest in the URL.
+    #[error("the body has the digest {actual}, not {expected}")]
+    DigestMismatch {
+        /// What the URL says.
+        expected: Digest,
+        /// What the body has.
+        actual: Digest,
+    },
+    /// Blobs or children it names are not in this repository.
+    #[error("the manifest names content this repository does not hold: push that first")]
+    Missing {
+        /// Blobs.
+        blobs: Vec<Digest>,
+        /// Children of an index.
+        children: Vec<Digest>,
+    },
+    /// A descriptor claims another length than the content has.
+    #[error("the manifest says {digest} has {claimed} bytes, it has {actual}")]
+    WrongSize {
+        /// The content.
+        digest: Digest,
+        /// The claim.
+        claimed: u64,
+        /// The length it has.
+        actual: u64,
+    },
+    /// The project is not there, and a push does not make it.
+    #[error("the project is not there, and this node makes none on push: create it first")]
+    NoProject,
+    /// More tags than one push may set.
+    #[error("one push sets at most {MAX_TAGS} tags, this one has {found}")]
+    TooManyTags {
+        /// The number found.
+        found: usize,
+    },
+    /// Not the client's fault.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<StoreError> for ManifestError {
+    fn from(error: StoreError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// A manifest someone pushes.
+#[derive(Clone, Debug)]
+pub struct Push {
+    /// By which name: the digest it must have, or a tag.
+    pub reference: Reference,
+    /// More tags that shall name it (`?tag=`).
+    pub tags: Vec<Tag>,
+    /// What the client says it is.
+    pub media_type: Option<MediaType>,
+    /// The exact bytes.
+    pub body: Bytes,
+}
+
+/// A manifest that is now part of the repository, durable.
+#[derive(Clone, Debug)]
+pub struct Pushed {
+    /// Its digest.
+    pub digest: Digest,
+    /// The manifest it speaks about.
+    pub subject: Option<Digest>,
+    /// The tags that name it since.
+    pub tags: Vec<Tag>,
+}
+
+impl Registry {
+    /// The manifest a reference names.
+    ///
+    /// # Errors
+    /// [`ManifestError::Unknown`].
+    pub async fn manifest(
+        &self,
+        permit: &Permit<Pull>,
+        reference: &Reference,
+    ) -> Result<StoredManifest, ManifestError> {
+        let found = self.store.meta().manifest(permit.repository(), reference).await.map_err(Fault::from)?;
+        found.ok_or(ManifestError::Unknown)
+    }
+
+    /// Publishes a manifest: checked, complete, and durable when this returns. The work goes on when the client hangs
+    /// up meanwhile.
+    ///
+    /// # Errors
+    /// [`ManifestError`]; then nothing was written.
+    pub async fn push_manifest(
+        &self,
+        permit: &Permit<policy::Push>,
+        push: Push,
+        request: &Arc<str>,
+    ) -> Result<Pushed, ManifestError> {
+        let parsed = Manifest::parse(&push.body, push.media_type.as_ref())?;
+        let (digest, tags) = Self::name(&push)?;
+        let act = self.act(permit.principal(), request);
+        let project = self.project_for_push(&permit.repository().project(), &act).await?;
+        let project = project.ok_or(ManifestError::NoProject)?;
+        let (required, optional): (Vec<_>, Vec<_>) =
+            parsed.blobs().partition(|blob| !blob.media_type.is_non_distributable());
+        let publish = PublishManifest {
+            repository: permit.repository().clone(),
+            digest,
+            root: protocol::tree::root_of(&push.body),
+            media_type: parsed.kind().media_type(),
+            tags: tags.clone(),
+            blobs: required.iter().map(|d| Needed { digest: d.digest, size: d.size }).collect(),
+            optional_blobs: optional.iter().map(|d| d.digest).collect(),
+            children: parsed.children().iter().map(|d| d.digest).collect(),
+            sparse: project.sparse_index,
+            subject: parsed.subject().map(|d| d.digest),
+            artifact_type: parsed.artifact_type().cloned(),
+            annotations: parsed.annotations().clone(),
+            bytes: push.body,
+            act,
+        };
+        let (store, subject) = (Arc::clone(&self.store), publish.subject);
+        let published = self.scope.run("publish manifest", async move { store.publish(publish).await }).await;
+        match published.map_err(Fault::from)?? {
+            Published::Done { .. } => Ok(Pushed { digest, subject, tags }),
+            Published::Missing { blobs, children } => Err(ManifestError::Missing { blobs, children }),
+            Published::WrongSize { digest, claimed, actual } => {
+                Err(ManifestError::WrongSize { digest, claimed, actual })
+            }
+            Published::NoProject => Err(ManifestError::NoProject),
+        }
+    }
+
+    /// The digest the body must have, and every tag of the push once.
+    fn name(push: &Push) -> Result<(Digest, Vec<Tag>), ManifestError> {
+        let mut tags = push.tags.clone();
+        let digest = match &push.reference {
+            Reference::Digest(expected) => {
+                let actual = Digest::of(expected.algorithm(), &push.body);
+                if actual != *expected {
+                    return Err(ManifestError::DigestMismatch { expected: *expected, actual });
+                }
+                actual
+            }
+            Reference::Tag(tag) => {
+                tags.insert(0, tag.clone());
+                Digest::sha256(&push.body)
+            }
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        tags.retain(|tag| seen.insert(tag.clone()));
+        if tags.len() > MAX_TAGS {
+            return Err(ManifestError::TooManyTags { found: tags.len() });
+        }
+        Ok((digest, tags))
+    }
+
+    /// Removes a manifest and the tags that name it.
+    ///
+    /// # Errors
+    /// [`ManifestError::Unknown`].
+    pub async fn delete_manifest(
+        &self,
+        permit: &Permit<Delete>,
+        digest: &Digest,
+        request: &Arc<str>,
+    ) -> Result<Vec<Tag>, ManifestError> {
+        let act = self.act(permit.principal(), request);
+        let due = self.store.due();
+        let outcome =
+            self.store.meta().delete_manifest(permit.repository(), digest, due, act).await.map_err(Fault::from)?;
+        match outcome {
+            DeletedManifest::Done { tags } => Ok(tags),
+            DeletedManifest::Absent => Err(ManifestError::Unknown),
+        }
+    }
+}

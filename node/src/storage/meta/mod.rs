@@ -1,0 +1,513 @@
+//! What is known: the contract of the metadata engines.
+//!
+//! [`MetaStore`] speaks intents, not tables: each method is one thing the product wants to have happened, whole or not
+//! at all. The invariants stand here, at each intent, and one suite ([`contract`]) holds every engine to them.
+//!
+//! Engines: [`redb`] (embedded, the default) and [`memory`] (for tests of what stands above).
+//!
+//! **Durability**: when an intent that writes returns `Ok`, its effects survive a power cut. Many waiting intents may
+//! share one synced transaction (group commit).
+//! **Reads** see the last committed state and never wait for a writer.
+//! **Time** comes in with each intent; no engine reads a clock.
+
+pub mod contract;
+pub mod memory;
+pub mod redb;
+mod rows;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::{ContentRoot, Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// The answer of an intent, on its way.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, MetaError>> + Send + 'a>>;
+
+/// Why the metadata engine could not do what was asked. Facts about the content asked for are values, not errors.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum MetaError {
+    /// The store takes no writes: an earlier sync failed. Cleared only by a restart.
+    #[error("the store is read-only: {0}")]
+    ReadOnly(String),
+    /// No room on the disk for the transaction; nothing was written.
+    #[error("no room left on the disk for metadata")]
+    Full,
+    /// More waiting intents than the queue holds.
+    #[error("too many writes are waiting")]
+    Busy,
+    /// A row that can't be read back. Run `portolan rebuild-index`.
+    #[error("metadata is damaged: {0}")]
+    Damaged(String),
+    /// The engine failed.
+    #[error("the metadata engine failed: {0}")]
+    Engine(String),
+}
+
+/// Who did something, when, and under which request: written to the audit trail with what was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// The principal's name.
+    pub actor: Arc<str>,
+    /// Wall-clock time.
+    pub at: Timestamp,
+    /// Request id, to find the log lines.
+    pub request: Arc<str>,
+}
+
+/// A project: the unit of ownership and policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Project {
+    /// Its name.
+    pub name: ProjectName,
+    /// Whether anyone may pull.
+    pub public: bool,
+    /// Whether an index may name manifests that are not here.
+    pub sparse_index: bool,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// A blob this site holds, as a repository sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobRow {
+    /// Its length in bytes.
+    pub size: u64,
+    /// The BLAKE3 root, proven: this site hashed the whole blob.
+    pub root: ContentRoot,
+    /// When its bytes became durable here.
+    pub committed: Timestamp,
+    /// Set when a scrub found the bytes damaged: the blob counts as absent until it is pushed again.
+    pub quarantined: Option<Timestamp>,
+}
+
+/// A manifest as a repository holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredManifest {
+    /// Its digest.
+    pub digest: Digest,
+    /// The media type under which it was pushed and is served.
+    pub media_type: MediaType,
+    /// The exact bytes.
+    pub bytes: Bytes,
+}
+
+/// One entry of a referrers listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Referrer {
+    /// The referring manifest.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: MediaType,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its artifact type.
+    pub artifact_type: Option<MediaType>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A part of a sorted listing: what comes after a name, and how many of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The last name of the page before; need not exist. Listings are in the order of bytes (ASCII).
+    pub after: Option<String>,
+    /// Most items; at least 1.
+    pub limit: usize,
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing<T> {
+    /// The items, in order.
+    pub items: Vec<T>,
+    /// Whether more follow.
+    pub more: bool,
+}
+
+/// Intent: a blob whose bytes are durable becomes part of a repository.
+#[derive(Clone, Debug)]
+pub struct LinkBlob {
+    /// Where.
+    pub repository: RepositoryName,
+    /// What.
+    pub digest: Digest,
+    /// Its length.
+    pub size: u64,
+    /// Its BLAKE3 root.
+    pub root: ContentRoot,
+    /// Until when GC must not take it, whatever names it.
+    pub lease: Timestamp,
+    /// Who and when.
+    pub act: Act,
+}
+
+/// Intent: a blob of one repository becomes part of another.
+#[derive(Clone, Debug)]
+pub struct MountBlob {
+    /// The repository that links it; the caller has shown the right to read there.
+    pub from: RepositoryName,
+    /// Where it is wanted.
+    pub to: RepositoryName,
+    /// What.
+    pub digest: Digest,
+    /// As in [`LinkBlob`].
+    pub lease: Timestamp,
+    /// Who and when.
+    pub act: Act,
+}
+
+/// Content a manifest needs to be here before it is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needed {
+    /// The digest.
+    pub digest: Digest,
+    /// The length the descriptor claims.
+    pub size: u64,
+}
+
+/// Intent: a manifest whose bytes are verified and durable becomes part of a repository, with its tags.
+#[derive(Clone, Debug)]
+pub struct PublishManifest {
+    /// Where.
+    pub repository: RepositoryName,
+    /// The digest of `bytes`.
+    pub digest: Digest,
+    /// The exact bytes.
+    pub bytes: Bytes,
+    /// The BLAKE3 root of `bytes`.
+    pub root: ContentRoot,
+    /// The media type it is served under.
+    pub media_type: MediaType,
+    /// Tags that shall name it from now on.
+    pub tags: Vec<Tag>,
+    /// Blobs that must be linked in this repository, and are pinned by it.
+    pub blobs: Vec<Needed>,
+    /// Blobs that are pinned when they are here and not missed when they are not (non-distributable layers).
+    pub optional_blobs: Vec<Digest>,
+    /// Manifests it names as children. Each must be in this repository, unless `sparse`.
+    pub children: Vec<Digest>,
+    /// Whether absent children are fine.
+    pub sparse: bool,
+    /// The manifest it speaks about, which need not be here.
+    pub subject: Option<Digest>,
+    /// What a referrers listing shows.
+    pub artifact_type: Option<MediaType>,
+    /// What a referrers listing shows.
+    pub annotations: BTreeMap<String, String>,
+    /// Who and when.
+    pub act: Act,
+}
+
+/// What came of [`MetaStore::publish_manifest`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// Written; `created` is false when the same manifest was there already.
+    Done {
+        /// Whether the repository did not hold it before.
+        created: bool,
+    },
+    /// Content it needs is not in this repository. Nothing was written.
+    Missing {
+        /// Blobs not linked here, or quarantined.
+        blobs: Vec<Digest>,
+        /// Children not here.
+        children: Vec<Digest>,
+    },
+    /// A descriptor claims another length than the content has. Nothing was written.
+    WrongSize {
+        /// The content.
+        digest: Digest,
+        /// The claim.
+        claimed: u64,
+        /// The length it has.
+        actual: u64,
+    },
+    /// The project is not there. Nothing was written.
+    NoProject,
+}
+
+/// What came of [`MetaStore::delete_manifest`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeletedManifest {
+    /// Gone, with the tags that named it.
+    Done {
+        /// The tags that named it.
+        tags: Vec<Tag>,
+    },
+    /// It was not there.
+    Absent,
+}
+
+/// What came of [`MetaStore::unlink_blob`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnlinkedBlob {
+    /// No longer part of the repository.
+    Done,
+    /// It was not part of it.
+    Absent,
+    /// A live manifest of the repository needs it. Nothing was written.
+    Pinned {
+        /// One such manifest.
+        by: Digest,
+    },
+}
+
+/// Something GC may have to take, once `due`: a link nobody may need any more, or bytes nobody holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Candidate {
+    /// Not before.
+    pub due: Timestamp,
+    /// What.
+    pub digest: Digest,
+    /// The repository whose link is meant; `None`: the bytes, held by no repository.
+    pub repository: Option<RepositoryName>,
+}
+
+/// What GC would do, or did, with a [`Candidate`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Needed: pinned by a live manifest, or not there any more. The candidate is dropped.
+    Needed,
+    /// A lease runs until then. The candidate waits.
+    Leased(Timestamp),
+    /// The link goes; other repositories hold the bytes.
+    Unlink,
+    /// The link goes and so do the row and the bytes: nobody holds them.
+    Free {
+        /// Bytes that become free.
+        size: u64,
+    },
+}
+
+/// Something that happened, in the order of its commit, waiting to be written to the audit log and told to others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Position; grows by one with each event, never reused.
+    pub seq: u64,
+    /// Who, when, under which request.
+    pub act: Act,
+    /// What.
+    pub what: What,
+}
+
+/// What an [`Event`] tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// A project was made.
+    ProjectCreated {
+        /// Its name.
+        project: ProjectName,
+        /// Whether anyone may pull.
+        public: bool,
+    },
+    /// A manifest was pushed, also one that was there already.
+    ManifestPushed {
+        /// Where.
+        repository: RepositoryName,
+        /// What.
+        digest: Digest,
+        /// Tags that name it since.
+        tags: Vec<Tag>,
+    },
+    /// A tag was removed.
+    TagDeleted {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        tag: Tag,
+        /// What it named.
+        digest: Digest,
+    },
+    /// A manifest was removed, with the tags that named it.
+    ManifestDeleted {
+        /// Where.
+        repository: RepositoryName,
+        /// What.
+        digest: Digest,
+        /// The tags.
+        tags: Vec<Tag>,
+    },
+    /// A blob link was removed by a person.
+    BlobUnlinked {
+        /// Where.
+        repository: RepositoryName,
+        /// What.
+        digest: Digest,
+    },
+    /// A scrub found damaged bytes.
+    BlobQuarantined {
+        /// What.
+        digest: Digest,
+    },
+}
+
+/// One version in the history of a tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagVersion {
+    /// What the tag named from then on; `None`: it was removed.
+    pub digest: Option<Digest>,
+    /// Who and when.
+    pub act: Act,
+}
+
+/// Counts, for status and metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Projects.
+    pub projects: u64,
+    /// Repositories with at least one push.
+    pub repositories: u64,
+    /// Manifests, counted once for each repository that holds them.
+    pub manifests: u64,
+    /// Tags.
+    pub tags: u64,
+    /// Blobs and manifests held, counted once.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Candidates GC has to look at.
+    pub candidates: u64,
+    /// Events not yet written to the audit log.
+    pub outbox: u64,
+}
+
+/// The contract of a metadata engine. See the module for durability, reads and time.
+pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
+    /// A small value kept with the metadata under a name of this node's choosing (format version, password verifier).
+    fn setting(&self, name: &'static str) -> Answer<'_, Option<Vec<u8>>>;
+
+    /// Keeps or replaces such a value.
+    fn put_setting(&self, name: &'static str, value: Vec<u8>) -> Answer<'_, ()>;
+
+    /// A project.
+    fn project<'a>(&'a self, name: &'a ProjectName) -> Answer<'a, Option<Project>>;
+
+    /// Makes a project; `false` when one of that name is there, which then stays as it is.
+    fn create_project(&self, project: Project, act: Act) -> Answer<'_, bool>;
+
+    /// Projects by name.
+    fn projects(&self, page: Page) -> Answer<'_, Listing<Project>>;
+
+    /// Bytes held by a project: each blob and manifest counted once, however many of its repositories hold it.
+    fn project_bytes<'a>(&'a self, name: &'a ProjectName) -> Answer<'a, u64>;
+
+    /// The manifest a reference names in a repository.
+    fn manifest<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        reference: &'a Reference,
+    ) -> Answer<'a, Option<StoredManifest>>;
+
+    /// A blob as part of a repository: `None` when the repository does not link it, whoever else may.
+    fn blob<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<BlobRow>>;
+
+    /// The row of bytes this site holds, whoever links them.
+    fn held<'a>(&'a self, digest: &'a Digest) -> Answer<'a, Option<BlobRow>>;
+
+    /// Every row of bytes held, by digest, after one; for scrub and for finding orphans.
+    fn all_held(&self, after: Option<Digest>, limit: usize) -> Answer<'_, Listing<(Digest, BlobRow)>>;
+
+    /// Repositories that link a blob, at most `limit`, by name.
+    fn blob_repositories<'a>(&'a self, digest: &'a Digest, limit: usize) -> Answer<'a, Vec<RepositoryName>>;
+
+    /// Tags of a repository by name; `None` when nothing was ever pushed to it.
+    fn tags<'a>(&'a self, repository: &'a RepositoryName, page: Page) -> Answer<'a, Option<Listing<Tag>>>;
+
+    /// Versions of a tag, newest first, at most `limit`.
+    fn tag_history<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        tag: &'a Tag,
+        limit: usize,
+    ) -> Answer<'a, Vec<TagVersion>>;
+
+    /// Repositories to which something was pushed, by name.
+    fn repositories(&self, page: Page) -> Answer<'_, Listing<RepositoryName>>;
+
+    /// Manifests of a repository whose subject is `subject`, by digest (the text form orders the pages), only those of
+    /// `artifact_type` when one is given.
+    fn referrers<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        subject: &'a Digest,
+        artifact_type: Option<&'a MediaType>,
+        page: Page,
+    ) -> Answer<'a, Listing<Referrer>>;
+
+    /// Links durable bytes into a repository: writes or refreshes the row of the bytes (which ends a quarantine), the
+    /// link and the lease, and notes a GC candidate due when the lease ends. `false`, and nothing written, when the
+    /// project is not there.
+    fn link_blob(&self, link: LinkBlob) -> Answer<'_, bool>;
+
+    /// As [`MetaStore::link_blob`] for bytes `from` links; `None`, and nothing written, when `from` does not link them
+    /// (any more), they are quarantined, or the project of `to` is not there.
+    fn mount_blob(&self, mount: MountBlob) -> Answer<'_, Option<BlobRow>>;
+
+    /// Writes manifest, tags with their history, referrers entry, the project's bytes, pins on everything it names and
+    /// an event for audit and peers, in one transaction. A push of a manifest that is there already writes its tags
+    /// and event all the same.
+    fn publish_manifest(&self, publish: PublishManifest) -> Answer<'_, Published>;
+
+    /// Removes a tag; `None` when it was not there; else what it named.
+    fn delete_tag<'a>(&'a self, repository: &'a RepositoryName, tag: &'a Tag, act: Act) -> Answer<'a, Option<Digest>>;
+
+    /// Removes a manifest, the tags that name it, its referrers entry and its pins; what it named, and its own bytes
+    /// when no repository holds them any more, become GC candidates due at `due`. A pusher who was told shortly before
+    /// that a blob exists relies on `due` lying far enough ahead.
+    fn delete_manifest<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+        due: Timestamp,
+        act: Act,
+    ) -> Answer<'a, DeletedManifest>;
+
+    /// Removes a blob from a repository unless a live manifest of it needs it; bytes that nobody holds any more become
+    /// a GC candidate due at `due`.
+    fn unlink_blob<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+        due: Timestamp,
+        act: Act,
+    ) -> Answer<'a, UnlinkedBlob>;
+
+    /// A blob as a pusher sees it, who will rely on it: as [`MetaStore::blob`], and the link stays at least until
+    /// `until`. A pinned blob needs nothing written (deleting what pins it leaves it until `due`); one that nothing
+    /// pins, and whose lease ends before `until`, gets a lease to `extend` in a synced transaction.
+    fn hold_blob<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+        until: Timestamp,
+        extend: Timestamp,
+    ) -> Answer<'a, Option<BlobRow>>;
+
+    /// GC candidates that are due at `now`, in their order (due, digest, repository), after one, at most `limit`.
+    /// Changes nothing.
+    fn candidates(&self, now: Timestamp, after: Option<Candidate>, limit: usize) -> Answer<'_, Vec<Candidate>>;
+
+    /// What [`MetaStore::collect`] would answer. Changes nothing.
+    fn judge<'a>(&'a self, candidate: &'a Candidate, now: Timestamp) -> Answer<'a, Verdict>;
+
+    /// Judges a candidate and carries the verdict out, in one transaction. After [`Verdict::Free`] the row is gone and
+    /// the caller removes the bytes; it holds the digest's lock meanwhile.
+    fn collect<'a>(&'a self, candidate: &'a Candidate, now: Timestamp) -> Answer<'a, Verdict>;
+
+    /// Marks bytes as damaged: see [`BlobRow::quarantined`].
+    fn quarantine<'a>(&'a self, digest: &'a Digest, act: Act) -> Answer<'a, ()>;
+
+    /// The oldest events not yet acknowledged, at most `limit`.
+    fn outbox(&self, limit: usize) -> Answer<'_, Vec<Event>>;
+
+    /// Forgets events up to and including `seq`: they are durable elsewhere.
+    fn acknowledge(&self, seq: u64) -> Answer<'_, ()>;
+
+    /// Counts for status and metrics. Costs no scan.
+    fn counts(&self) -> Answer<'_, Counts>;
+}

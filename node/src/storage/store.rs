@@ -1,0 +1,262 @@
+//! The facade over the engines: the one verified way in for bytes, the one for manifests, and garbage collection.
+//!
+//! Order of durability: staged bytes are synced before they get their name, the name is synced before a row points at
+//! it, and a row is gone before its bytes lose their name. Commit and collection of one digest exclude each other by
+//! the digest's lock; who comes second sees what the first left.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::seam::Clock;
+use protocol::{Digest, RepositoryName, Timestamp};
+
+use super::blobs::{BlobStore, BlobStoreError, OpenBlob, Staged};
+use super::health::Health;
+use super::locks::DigestLocks;
+use super::meta::{Act, BlobRow, Candidate, LinkBlob, MetaError, MetaStore, PublishManifest, Published, Verdict};
+use super::uploads::{UploadError, Uploads};
+
+/// Candidates looked at between two looks at the clock.
+const GC_BATCH: usize = 256;
+
+/// Why the store could not keep or give what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The metadata engine.
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+    /// The blob engine.
+    #[error(transparent)]
+    Blobs(#[from] BlobStoreError),
+    /// The staging area.
+    #[error(transparent)]
+    Uploads(#[from] UploadError),
+}
+
+/// How long things wait for GC.
+#[derive(Clone, Copy, Debug)]
+pub struct Leases {
+    /// A pushed or mounted blob waits this long for a manifest.
+    pub blob: Duration,
+    /// A blob said to exist stays at least this long.
+    pub exists: Duration,
+    /// Removed bytes stay in the trash this long.
+    pub trash: Duration,
+}
+
+/// The engines a store is made of.
+#[derive(Debug)]
+pub struct Engines {
+    /// What is known.
+    pub meta: Arc<dyn MetaStore>,
+    /// The bytes.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Bytes on their way in.
+    pub uploads: Uploads,
+    /// Shared by all of them.
+    pub health: Health,
+}
+
+/// What a run of garbage collection did, or would do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct GcReport {
+    /// Candidates looked at.
+    pub examined: u64,
+    /// Links removed whose bytes stay for others.
+    pub unlinked: u64,
+    /// Blobs freed.
+    pub freed: u64,
+    /// Their bytes (in the trash until its time is over).
+    pub freed_bytes: u64,
+    /// Candidates that wait for a lease to end.
+    pub leased: u64,
+    /// Files removed from the trash for good.
+    pub trash_removed: u64,
+    /// Their bytes.
+    pub trash_bytes: u64,
+}
+
+/// Everything a node keeps.
+#[derive(Debug)]
+pub struct Store {
+    engines: Engines,
+    locks: DigestLocks,
+    leases: Leases,
+    clock: Arc<dyn Clock>,
+}
+
+impl Store {
+    /// A store over `engines`.
+    #[must_use]
+    pub fn new(engines: Engines, leases: Leases, clock: Arc<dyn Clock>) -> Self {
+        Self { engines, locks: DigestLocks::default(), leases, clock }
+    }
+
+    /// What is known.
+    #[must_use]
+    pub fn meta(&self) -> &dyn MetaStore {
+        &*self.engines.meta
+    }
+
+    /// The bytes, for scrub and rebuild.
+    #[must_use]
+    pub(crate) fn blobs(&self) -> &dyn BlobStore {
+        &*self.engines.blobs
+    }
+
+    /// Bytes on their way in.
+    #[must_use]
+    pub const fn uploads(&self) -> &Uploads {
+        &self.engines.uploads
+    }
+
+    /// Whether the store may be written to.
+    #[must_use]
+    pub const fn health(&self) -> &Health {
+        &self.engines.health
+    }
+
+    /// Wall-clock time, as the store sees it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Opens the bytes of a blob; `None` when they are not here.
+    ///
+    /// # Errors
+    /// [`StoreError::Blobs`] when the disk fails.
+    pub fn open(&self, digest: &Digest) -> Result<Option<OpenBlob>, StoreError> {
+        Ok(self.engines.blobs.open(digest)?)
+    }
+
+    /// A blob as a pusher sees it, who will rely on it; see [`MetaStore::hold_blob`].
+    ///
+    /// # Errors
+    /// [`StoreError::Meta`].
+    pub async fn hold(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobRow>, StoreError> {
+        let until = self.clock.now().plus(self.leases.exists);
+        Ok(self.meta().hold_blob(repository, digest, until, until.plus(self.leases.exists)).await?)
+    }
+
+    /// When a blob pushed now may be collected, if no manifest names it by then.
+    #[must_use]
+    pub fn lease_end(&self) -> Timestamp {
+        self.clock.now().plus(self.leases.blob)
+    }
+
+    /// When content that loses its last holder now may be collected.
+    #[must_use]
+    pub fn due(&self) -> Timestamp {
+        self.clock.now().plus(self.leases.exists)
+    }
+
+    /// Makes staged bytes a blob of `repository`; `false` when its project is not there. When it returns `true`, the
+    /// blob survives a power cut.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing is promised, and nothing a row points at is missing.
+    pub async fn commit_blob(&self, staged: Staged, repository: &RepositoryName, act: Act) -> Result<bool, StoreError> {
+        let (digest, size, root) = (*staged.digest(), staged.size(), staged.root());
+        let _lock = self.locks.lock(&digest).await;
+        self.place(staged).await?;
+        let link = LinkBlob { repository: repository.clone(), digest, size, root, lease: self.lease_end(), act };
+        Ok(self.meta().link_blob(link).await?)
+    }
+
+    /// Gives staged bytes their name. A row vouches for bytes that are there already; without one, or when a scrub
+    /// found them damaged, the bytes just verified take their place. The caller holds the digest's lock.
+    async fn place(&self, staged: Staged) -> Result<(), StoreError> {
+        let vouched = self.meta().held(staged.digest()).await?.is_some_and(|row| row.quarantined.is_none());
+        Ok(self.engines.blobs.commit(staged, !vouched).await?)
+    }
+
+    /// Publishes a manifest: its bytes first, then everything that follows from it in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing is promised.
+    pub async fn publish(&self, publish: PublishManifest) -> Result<Published, StoreError> {
+        let staged = self.engines.uploads.stage(publish.bytes.clone(), &publish.digest).await?;
+        let digest = publish.digest;
+        let _lock = self.locks.lock(&digest).await;
+        self.place(staged).await?;
+        let published = self.meta().publish_manifest(publish).await?;
+        if !matches!(published, Published::Done { .. }) && self.meta().held(&digest).await?.is_none() {
+            // Refused, and nobody else holds these bytes: leave none behind.
+            self.engines.blobs.remove(&digest).await?;
+        }
+        Ok(published)
+    }
+
+    /// Looks at every candidate that is due and takes what nobody needs. Runs beside pushes and pulls; its cost
+    /// follows the garbage, not the store. `dry_run` only reports.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was taken so far stays taken.
+    pub async fn collect_garbage(&self, dry_run: bool) -> Result<GcReport, StoreError> {
+        let mut report = GcReport::default();
+        let now = self.clock.now();
+        let mut after = None;
+        loop {
+            let batch = self.meta().candidates(now, after.take(), GC_BATCH).await?;
+            for candidate in &batch {
+                let verdict = self.collect_one(candidate, now, dry_run).await?;
+                report.examined += 1;
+                match verdict {
+                    Verdict::Needed => {}
+                    Verdict::Leased(_) => report.leased += 1,
+                    Verdict::Unlink => report.unlinked += 1,
+                    Verdict::Free { size } => {
+                        report.freed += 1;
+                        report.freed_bytes += size;
+                    }
+                }
+            }
+            if batch.len() < GC_BATCH {
+                break;
+            }
+            after = batch.into_iter().last();
+        }
+        if !dry_run {
+            let before =
+                Timestamp(now.0.saturating_sub(u64::try_from(self.leases.trash.as_millis()).unwrap_or(u64::MAX)));
+            (report.trash_removed, report.trash_bytes) = self.engines.blobs.empty_trash(before).await?;
+        }
+        Ok(report)
+    }
+
+    async fn collect_one(&self, candidate: &Candidate, now: Timestamp, dry_run: bool) -> Result<Verdict, StoreError> {
+        if dry_run {
+            return Ok(self.meta().judge(candidate, now).await?);
+        }
+        let _lock = self.locks.lock(&candidate.digest).await;
+        let verdict = self.meta().collect(candidate, now).await?;
+        if matches!(verdict, Verdict::Free { .. }) {
+            self.engines.blobs.remove(&candidate.digest).await?;
+        }
+        Ok(verdict)
+    }
+
+    /// Takes a damaged blob out of service: row first, so that nobody is served while the bytes move aside.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn quarantine(&self, digest: &Digest, act: Act) -> Result<(), StoreError> {
+        let _lock = self.locks.lock(digest).await;
+        self.meta().quarantine(digest, act).await?;
+        self.engines.blobs.quarantine(digest).await?;
+        Ok(())
+    }
+
+    /// Removes bytes no row points at; returns whether there were any.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn remove_orphan(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let _lock = self.locks.lock(digest).await;
+        if self.meta().held(digest).await?.is_some() {
+            return Ok(false);
+        }
+        Ok(self.engines.blobs.remove(digest).await?)
+    }
+}
