@@ -30,10 +30,35 @@ const PACKAGES: [(&str, &[&str]); 5] = [
 
 /// Every crate `protocol` may be built from. A new one is a decision, not an accident.
 const PROTOCOL_TREE: [&str; 29] = [
-    "arrayvec", "blake3", "block-buffer", "cc", "cfg-if", "constant_time_eq", "const-oid", "cpufeatures",
-    "crypto-common", "digest", "find-msvc-tools", "hybrid-array", "itoa", "memchr", "proc-macro2", "protocol", "quote",
-    "serde", "serde_core", "serde_derive", "serde_json", "sha2", "shlex", "syn", "thiserror", "thiserror-impl",
-    "typenum", "unicode-ident", "zmij",
+    "arrayvec",
+    "blake3",
+    "block-buffer",
+    "cc",
+    "cfg-if",
+    "constant_time_eq",
+    "const-oid",
+    "cpufeatures",
+    "crypto-common",
+    "digest",
+    "find-msvc-tools",
+    "hybrid-array",
+    "itoa",
+    "memchr",
+    "proc-macro2",
+    "protocol",
+    "quote",
+    "serde",
+    "serde_core",
+    "serde_derive",
+    "serde_json",
+    "sha2",
+    "shlex",
+    "syn",
+    "thiserror",
+    "thiserror-impl",
+    "typenum",
+    "unicode-ident",
+    "zmij",
 ];
 
 fn root() -> PathBuf {
@@ -65,7 +90,8 @@ fn rooms_named(text: &str) -> BTreeSet<String> {
                 // `use crate::{a, b::c}`
                 let inner = piece.trim_start_matches('{');
                 for part in inner.split(',') {
-                    let name: String = part.trim().chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+                    let name: String =
+                        part.trim().chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
                     named.insert(name);
                 }
             } else {
@@ -185,7 +211,9 @@ fn protocol_names_nothing_that_touches_the_world() {
     sources(&src, &mut files);
     for file in files {
         let text = fs::read_to_string(&file).expect("a source");
-        for word in ["std::fs", "std::net", "std::process", "std::env", "tokio", "thread::", "rand::", "HashMap", "HashSet"] {
+        for word in
+            ["std::fs", "std::net", "std::process", "std::env", "tokio", "thread::", "rand::", "HashMap", "HashSet"]
+        {
             for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
                 assert!(!line.contains(word), "{}: {word} in {line:?}", file.display());
             }

@@ -1,0 +1,12 @@
+//! Stories against a whole node, told with real clients. One binary, one module per story; owns nothing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a story fails by panicking with its evidence, in its steps as in its test function"
+)]
+
+mod clients;
+mod conformance;
+mod house;
+mod restart;
