@@ -220,3 +220,18 @@ fn protocol_names_nothing_that_touches_the_world() {
         }
     }
 }
+
+#[test]
+fn randomness_comes_through_the_seam_alone() {
+    let mut files = Vec::new();
+    for package in ["node/src", "mesh/src"] {
+        sources(&root().join(package), &mut files);
+    }
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a source");
+        let the_seam = file.ends_with("world/entropy.rs");
+        for word in ["getrandom", "rand::", "fastrand", "thread_rng", "OsRng", "RandomState"] {
+            assert!(the_seam || !text.contains(word), "{} draws its own randomness: {word}", file.display());
+        }
+    }
+}

@@ -283,3 +283,99 @@ fn damaged(setting: &str) -> MetaError {
 fn lost(error: crate::workers::Lost) -> AuthError {
     MetaError::Engine(error.to_string()).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::test_store;
+
+    const PASSWORD: &str = "correct horse";
+
+    async fn authenticator(rules: AuthRules) -> Authenticator {
+        let store = test_store::in_memory();
+        let clock = test_store::clock();
+        let parts =
+            OpenAuth { store, clock, entropy: Arc::new(test_store::Numbers::default()), tasks: Tasks::new(), rules };
+        Authenticator::open(parts, Some(Secret::new(PASSWORD))).await.unwrap().0
+    }
+
+    fn rules() -> AuthRules {
+        AuthRules {
+            token_ttl: Duration::from_secs(300),
+            cache_ttl: Duration::from_secs(60),
+            password_checks: 1,
+        }
+    }
+
+    fn basic(name: &str, password: &str) -> Credentials {
+        Credentials::Basic { name: name.into(), password: Secret::new(password) }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_name_costs_a_hash_too() {
+        let auth = authenticator(rules()).await;
+        // The one turn is taken: whoever needs a hash has to wait for it, known name or not.
+        let turn = auth.turns.clone().acquire_owned().await.unwrap();
+        for name in [ADMIN, "nobody"] {
+            let credentials = basic(name, "wrong");
+            let mut asked = Box::pin(auth.authenticate(&credentials));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(asked.as_mut().poll(&mut context).is_pending(), "{name} was answered without a hash");
+        }
+        drop(turn);
+        assert!(matches!(auth.authenticate(&basic("nobody", PASSWORD)).await, Err(AuthError::Invalid)));
+        assert!(auth.authenticate(&basic(ADMIN, PASSWORD)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn more_log_ins_than_can_wait_are_told_to_come_back() {
+        let auth = authenticator(rules()).await;
+        let _turn = auth.turns.clone().acquire_owned().await.unwrap();
+        let _all = auth.waiting.clone().acquire_many_owned(WAITING_LOG_INS as u32).await.unwrap();
+        assert!(matches!(auth.authenticate(&basic(ADMIN, PASSWORD)).await, Err(AuthError::Busy)));
+    }
+
+    #[tokio::test]
+    async fn a_verified_password_is_remembered_for_a_while_and_no_longer() {
+        let auth = authenticator(AuthRules { cache_ttl: Duration::ZERO, ..rules() }).await;
+        auth.authenticate(&basic(ADMIN, PASSWORD)).await.unwrap();
+        let key = auth.cache_key_of(ADMIN, &Secret::new(PASSWORD));
+        assert!(!auth.is_cached(&key), "it is over at once");
+        let auth = authenticator(rules()).await;
+        auth.authenticate(&basic(ADMIN, PASSWORD)).await.unwrap();
+        assert!(auth.is_cached(&auth.cache_key_of(ADMIN, &Secret::new(PASSWORD))));
+        assert!(!auth.is_cached(&auth.cache_key_of("admi", &Secret::new(format!("n{PASSWORD}")))));
+    }
+
+    #[tokio::test]
+    async fn a_token_ends_with_its_time_its_audience_and_its_generation() {
+        let auth = authenticator(rules()).await;
+        let admin = auth.authenticate(&Credentials::LocalOperator).await.unwrap();
+        let issued = auth.issue(&admin, vec![Scope::Catalog]).unwrap();
+        let bearer = Credentials::Bearer(Secret::new(issued.token));
+        let by_token = auth.authenticate(&bearer).await.unwrap();
+        assert!(by_token.scope_allows_catalog() && !by_token.scope_allows_administration());
+        assert!(matches!(auth.issue(&by_token, vec![]), Err(AuthError::Invalid)), "a token makes no token");
+        let claims = |change: &dyn Fn(&mut Claims)| {
+            let mut claims = Claims {
+                audience: SERVICE.into(),
+                account: Some(ADMIN.into()),
+                generation: auth.admin.generation,
+                expires: issued.issued_at.plus(Duration::from_secs(10)),
+                scopes: vec![],
+            };
+            change(&mut claims);
+            Credentials::Bearer(Secret::new(auth.tokens.sign(&claims).unwrap()))
+        };
+        assert!(auth.authenticate(&claims(&|_| {})).await.is_ok());
+        let ended: [&dyn Fn(&mut Claims); 4] = [
+            &|c| c.expires = issued.issued_at,
+            &|c| c.audience = "another".into(),
+            &|c| c.generation += 1,
+            &|c| c.account = Some("someone".into()),
+        ];
+        for change in ended {
+            assert!(matches!(auth.authenticate(&claims(change)).await, Err(AuthError::Invalid)));
+        }
+    }
+}
