@@ -108,7 +108,8 @@ mod tests {
     use super::*;
 
     fn scenario(faults: &str) -> Scenario {
-        let head = "about = \"\"\nnodes = 4\nrun_ms = 1000\nheal_ms = 10\n[faults]\n";
+        let head =
+            "about = \"\"\nnodes = 4\nrun_ms = 1000\nheal_ms = 10\n[commits]\nstep_ms = 1\ndown_ms = 1\n[faults]\n";
         Scenario::parse("x", &format!("{head}{faults}")).unwrap()
     }
 

@@ -1,7 +1,8 @@
 //! What runs in the world's network: a machine that is told what happened and answers with what to do.
 //!
 //! A machine owns its state and nothing else: time is told to it, sending and waiting are effects that the world
-//! carries out, so that a run depends on the seed alone. A machine's state is lost when its node is.
+//! carries out, so that a run depends on the seed alone. The world does not crash machines
+//! yet: their state lasts as long as the world.
 
 use std::fmt::Debug;
 use std::time::Duration;

@@ -3,6 +3,7 @@
 //! A scenario is a TOML file in `scenarios/`; a key it does not know is refused, so that a misspelt fault can't pass as
 //! a run without faults. Scenarios are read once and never written.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,8 +32,9 @@ pub struct Scenario {
     pub name: String,
     /// What it shows, in a sentence.
     pub about: String,
-    /// The invariant that some seed has to break, for a scenario that leaves something out on purpose.
-    pub breaks: Option<Invariant>,
+    /// Invariants that runs have to break, each in some seed, for a scenario that leaves something out on purpose.
+    #[serde(default)]
+    pub breaks: BTreeSet<Invariant>,
     /// How many nodes.
     pub nodes: u32,
     /// How long things go wrong.
@@ -73,6 +75,13 @@ pub struct FaultPlan {
     pub clock_jumps: u32,
     /// How far at most, in either direction.
     pub clock_jump_ms: u64,
+}
+
+impl FaultPlan {
+    /// Whether there are faults that only a node with a disk notices: without one they would pass unseen.
+    const fn need_a_store(&self) -> bool {
+        self.power_cuts > 0 || self.kills > 0 || self.disk_faults > 0
+    }
 }
 
 /// The workload [`crate::workload::asking`].
@@ -180,6 +189,7 @@ impl Scenario {
             (share(self.link.loss), "link.loss", "from 0 to 1"),
             (share(self.link.duplicate), "link.duplicate", "from 0 to 1"),
             (share(self.link.reorder), "link.reorder", "from 0 to 1"),
+            (self.commits.is_some() || !self.faults.need_a_store(), "faults", "of links and clocks without [commits]"),
             (self.link.bandwidth != Some(0), "link.bandwidth", "at least 1"),
         ];
         match rules.into_iter().find(|(holds, _, _)| !holds) {
@@ -229,6 +239,7 @@ mod tests {
         for (text, wrong) in [
             (SMALL.replace("nodes = 2", "nodes = 0"), "nodes"),
             (format!("{SMALL}[link]\nloss = 1.5"), "link.loss"),
+            (format!("{SMALL}[faults]\nkills = 1"), "faults"),
             (format!("{SMALL}[commits]\nstep_ms = 0\ndown_ms = 1"), "commits.step_ms"),
         ] {
             let error = Scenario::parse("x", &text).unwrap_err();

@@ -19,6 +19,8 @@ const BLOCK_BYTES: usize = 4096;
 /// only makes the model less cruel; a cut is never forgotten, for that would make it wrong.
 const MAX_VERSIONS: usize = 8;
 
+const ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
+
 pub(super) type Block = Arc<[u8; BLOCK_BYTES]>;
 
 /// One value a block had since the last sync.
@@ -42,7 +44,9 @@ struct Unsynced {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Length {
     stage: u32,
-    pub(super) len: u64,
+    len: u64,
+    /// Made by a write, so by writeback block by block; a length that was set is set at once.
+    stepwise: bool,
 }
 
 /// The content of a file, cached and on the platter.
@@ -50,7 +54,8 @@ pub(super) struct Length {
 pub(super) struct Content {
     settled: Arc<BTreeMap<u64, Block>>,
     settled_len: Length,
-    unsynced: BTreeMap<u64, Unsynced>,
+    /// Shared with the snapshots of a recording disk.
+    unsynced: BTreeMap<u64, Arc<Unsynced>>,
     len: u64,
     lens: Vec<Length>,
     lens_abandoned: bool,
@@ -70,7 +75,7 @@ impl Content {
         let charged = settled.len() as u64;
         Self {
             settled,
-            settled_len: Length { stage: 0, len },
+            settled_len: Length { stage: 0, len, stepwise: false },
             unsynced: BTreeMap::new(),
             len,
             lens: Vec::new(),
@@ -130,7 +135,7 @@ impl Content {
         }
         let end = offset + done as u64;
         if done > 0 && end > self.len {
-            self.push_len(end);
+            self.push_len(end, true);
         }
         done
     }
@@ -140,7 +145,7 @@ impl Content {
             self.cut(len);
         }
         if len != self.len {
-            self.push_len(len);
+            self.push_len(len, false);
         }
     }
 
@@ -162,7 +167,7 @@ impl Content {
 
     pub(super) fn sync(&mut self) {
         if !self.lens_abandoned {
-            self.settled_len = Length { stage: self.stage, len: self.len };
+            self.settled_len = Length { stage: self.stage, len: self.len, stepwise: false };
             self.lens.clear();
         }
         if self.unsynced.values().any(|unsynced| !unsynced.abandoned) {
@@ -171,8 +176,8 @@ impl Content {
                 if unsynced.abandoned {
                     return true;
                 }
-                if let Some(newest) = unsynced.versions.pop() {
-                    put(settled, block, newest.data);
+                if let Some(newest) = unsynced.versions.last() {
+                    put(settled, block, newest.data.clone());
                 }
                 false
             });
@@ -183,13 +188,14 @@ impl Content {
     pub(super) fn fail_sync(&mut self) {
         self.lens_abandoned = !self.lens.is_empty();
         for unsynced in self.unsynced.values_mut() {
-            unsynced.abandoned = true;
+            Arc::make_mut(unsynced).abandoned = true;
         }
     }
 
     /// Evicts clean pages: what a failed sync abandoned is now read back as the platter has it.
     pub(super) fn drop_caches(&mut self) {
         self.unsynced.retain(|_, unsynced| !unsynced.abandoned);
+        self.charged = self.reserved + self.live_blocks(self.reserved).count() as u64;
     }
 
     /// Flips one bit, in the cache and on the platter alike; false beyond the end or in a hole.
@@ -203,7 +209,8 @@ impl Content {
         {
             Arc::make_mut(data)[within] ^= 1 << (bit % 8);
         }
-        for version in self.unsynced.get_mut(&block).into_iter().flat_map(|unsynced| &mut unsynced.versions) {
+        let unsynced = self.unsynced.get_mut(&block).map(Arc::make_mut);
+        for version in unsynced.into_iter().flat_map(|unsynced| &mut unsynced.versions) {
             if let Some(data) = &mut version.data {
                 Arc::make_mut(data)[within] ^= 1 << (bit % 8);
             }
@@ -211,14 +218,16 @@ impl Content {
         true
     }
 
-    /// Lengths that may survive, oldest first. Writeback goes block by block, so a growing file may also be found at
-    /// any block boundary on the way.
+    /// Lengths that may survive, oldest first. Writeback goes block by block, so a file that grows by writing may also
+    /// be found at any block boundary on the way.
     pub(super) fn lengths(&self) -> Vec<Length> {
         let mut options = vec![self.settled_len];
         let mut last = self.settled_len;
         for &next in &self.lens {
-            let boundaries = (last.len / BLOCK + 1)..next.len.div_ceil(BLOCK);
-            options.extend(boundaries.map(|block| Length { stage: next.stage, len: block * BLOCK }));
+            if next.stepwise {
+                let boundaries = (last.len / BLOCK + 1)..next.len.div_ceil(BLOCK);
+                options.extend(boundaries.map(|block| Length { len: block * BLOCK, ..next }));
+            }
             options.push(next);
             last = next;
         }
@@ -257,15 +266,13 @@ impl Content {
     /// Feeds length and bytes, in an order of their own, to a hash; holes and zeros are the same.
     pub(super) fn hash(&self, hasher: &mut blake3::Hasher) {
         hasher.update(&self.len.to_le_bytes());
-        let mut buf = [0; BLOCK_BYTES];
-        for block in 0..self.len.div_ceil(BLOCK) {
-            if self.block(block).is_none() {
-                continue;
-            }
-            let read = self.read(&mut buf, block * BLOCK);
-            if buf[..read].iter().any(|&byte| byte != 0) {
+        for block in self.live_blocks(0).filter(|&block| block < self.len.div_ceil(BLOCK)) {
+            // Bytes of a block beyond the end of the file are zeros, so the whole block may be hashed.
+            if let Some(data) = self.block(block)
+                && data[..] != ZEROS[..]
+            {
                 hasher.update(&block.to_le_bytes());
-                hasher.update(&buf[..read]);
+                hasher.update(&data[..]);
             }
         }
     }
@@ -278,7 +285,7 @@ impl Content {
     }
 
     fn push(&mut self, block: u64, version: Version) {
-        let unsynced = self.unsynced.entry(block).or_default();
+        let unsynced = Arc::make_mut(self.unsynced.entry(block).or_default());
         unsynced.abandoned = false;
         unsynced.versions.push(version);
         if unsynced.versions.len() > MAX_VERSIONS
@@ -288,9 +295,9 @@ impl Content {
         }
     }
 
-    fn push_len(&mut self, len: u64) {
+    fn push_len(&mut self, len: u64, stepwise: bool) {
         self.len = len;
-        self.lens.push(Length { stage: self.stage, len });
+        self.lens.push(Length { stage: self.stage, len, stepwise });
         self.lens_abandoned = false;
     }
 
@@ -446,6 +453,13 @@ mod tests {
     }
 
     #[test]
+    fn a_length_that_is_set_is_set_at_once() {
+        let mut content = Content::new();
+        content.set_len(3 * BLOCK);
+        assert_eq!(all_after_crash(&content), [vec![], vec![0; 3 * BLOCK_BYTES]]);
+    }
+
+    #[test]
     fn bytes_beyond_a_cut_do_not_come_back() {
         let mut content = Content::new();
         content.write(&[1; 100], 0, ROOM);
@@ -493,6 +507,20 @@ mod tests {
         assert_eq!(content.charged(), 3);
         content.set_len(1);
         assert_eq!(content.charged(), 1);
+    }
+
+    #[test]
+    fn eviction_keeps_the_account_straight() {
+        let mut content = Content::new();
+        content.write(&[1; 8192], 0, ROOM);
+        content.sync();
+        content.set_len(0);
+        content.fail_sync();
+        content.drop_caches();
+        assert_eq!(content.charged(), 2, "the cut never reached the platter");
+        content.set_len(1);
+        content.set_len(0);
+        assert_eq!(content.charged(), 0);
     }
 
     #[test]

@@ -8,6 +8,28 @@
 //! - syncing a file does not sync its name, syncing a directory does not sync the name of the directory;
 //! - a sync that fails leaves everything clean: later syncs answer well and persist nothing of it.
 //!
+//! A test runs its storage on [`SimDisk::file_system`] with [`SimDisk::record`] on, notes [`SimDisk::op_count`] at every
+//! acknowledgement, and then recovers on every state of [`SimDisk::crash_states`]:
+//!
+//! ```
+//! use protocol::seam::{Access, FileSystem};
+//! use simulations::SimDisk;
+//! use std::path::Path;
+//!
+//! let disk = SimDisk::new();
+//! disk.record();
+//! let file = disk.open(Path::new("/a"), Access::Create)?;
+//! file.write_all_at(b"promised", 0)?;
+//! file.sync()?;
+//! disk.sync_dir(Path::new("/"))?;
+//! let promised_at = disk.op_count();
+//! for state in disk.crash_states(1000) {
+//!     let found = state.disk.contents();
+//!     assert!(state.after < promised_at || found[Path::new("/a")] == b"promised");
+//! }
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
 //! What it does not model: hard links, symbolic links, permissions, tearing within a block, room taken by names.
 //!
 //! A disk is a cheap handle; all handles share one state under one lock. A crash ([`SimDisk::crash`]), a killed process

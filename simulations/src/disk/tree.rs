@@ -306,7 +306,12 @@ impl Tree {
             if matches!(**node, Node::File(_))
                 && let Node::File(file) = Arc::make_mut(node)
             {
+                let before = file.content.charged();
                 edit(&mut file.content);
+                let open = file.live_links > 0 || file.handles > 0;
+                if open {
+                    self.used_blocks = (self.used_blocks + file.content.charged()).saturating_sub(before);
+                }
             }
         }
     }
