@@ -191,8 +191,8 @@ impl SimDisk {
 
     // What goes wrong.
 
-    /// Lets `n` operations of the log happen in all; from then on every call fails, as if the process had died between
-    /// the two.
+    /// Lets `n` operations of the log happen in all; the next one and every call after it fail, as if the process had
+    /// died in between. Take [`Self::crash`] or [`Self::kill`] to go on.
     pub fn stop_after(&self, n: usize) {
         self.core().stop_after = Some(n);
     }
