@@ -28,6 +28,9 @@ pub enum Signal {
 }
 
 /// A long-running process started by a test. Dropping it ends it.
+///
+/// The leash is tied to the thread that started the process, so a daemon lives in the test that needs it, never in a
+/// static shared by several.
 #[derive(Debug)]
 pub struct Daemon {
     name: String,
