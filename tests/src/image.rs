@@ -32,7 +32,7 @@ const WHEEL: &str = "lxml==5.3.0";
 /// The tag that the layouts carry inside.
 pub const TAG: &str = "image";
 
-/// The name under which [`Image::archive`] is loaded into an engine.
+/// The name under which [`Images::archive`] is loaded into an engine.
 pub const LOADED_NAME: &str = "portolan.test/real:image";
 
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
