@@ -4,6 +4,7 @@
 //! (`setpriv --pdeathsig`) ends it even when the test process itself is killed.
 
 use std::{
+    env,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -55,7 +56,14 @@ impl Daemon {
             Signal::Term => "TERM",
             Signal::Kill => "KILL",
         };
-        let child = Command::new(tools::require("setpriv"))
+        let mut command = Command::new(tools::require("setpriv"));
+        // What a developer's shell says to a node of theirs is not meant for this one.
+        for (inherited, _) in env::vars_os() {
+            if inherited.to_string_lossy().starts_with("PORTOLAN_") {
+                command.env_remove(inherited);
+            }
+        }
+        let child = command
             .args(["--pdeathsig", leash])
             .arg(program)
             .args(arguments)
