@@ -83,7 +83,8 @@ fn an_administrators_push_makes_a_private_project() {
     push::image(&node.admin(), "fresh/app", "1", "app");
     node.web().get("/v2/fresh/app/manifests/1").expect(401);
     let listed = node.admin().get("/api/v2.0/projects?page_size=100").expect(200).json();
-    let fresh = listed.as_array().unwrap().iter().find(|p| p["name"] == "fresh").expect("the project is listed").clone();
+    let fresh =
+        listed.as_array().unwrap().iter().find(|p| p["name"] == "fresh").expect("the project is listed").clone();
     assert_eq!(fresh["metadata"]["public"], "false");
 }
 
@@ -217,7 +218,9 @@ fn the_first_start_shows_a_password_once_and_it_works() {
     let said = node.log();
     let password = said
         .lines()
-        .find_map(|line| line.split("password").nth(1)?.split(|c: char| !c.is_ascii_alphabetic()).find(|w| w.len() == 24))
+        .find_map(|line| {
+            line.split("password").nth(1)?.split(|c: char| !c.is_ascii_alphabetic()).find(|w| w.len() == 24)
+        })
         .unwrap_or_else(|| panic!("no password in what the node said:\n{said}"))
         .to_owned();
     node.web().signed_in(ADMIN, &password).get("/v2/").expect(200);

@@ -82,7 +82,8 @@ fn referrers_are_filtered_and_paged() {
         let kind = if n % 2 == 0 { "application/vnd.test.sbom" } else { "application/vnd.test.signature" };
         let mut body = push::image_manifest(&subject.config, &[]);
         body["artifactType"] = json!(kind);
-        body["subject"] = json!({"mediaType": push::MANIFEST, "digest": subject.digest, "size": subject.manifest.len()});
+        body["subject"] =
+            json!({"mediaType": push::MANIFEST, "digest": subject.digest, "size": subject.manifest.len()});
         body["annotations"] = json!({"n": n.to_string()});
         let body = body.to_string().into_bytes();
         let answer = push::manifest(&web, "shop/app", &digest_of(&body), &body).expect(201);
@@ -94,7 +95,10 @@ fn referrers_are_filtered_and_paged() {
         let answer = web.get(target).expect(200);
         assert_eq!(answer.header("Content-Type"), push::INDEX);
         let body = answer.json();
-        (body["manifests"].as_array().unwrap().iter().map(|m| m["digest"].as_str().unwrap().to_owned()).collect(), next(&answer))
+        (
+            body["manifests"].as_array().unwrap().iter().map(|m| m["digest"].as_str().unwrap().to_owned()).collect(),
+            next(&answer),
+        )
     };
     let (all, more) = digests(&list);
     assert_eq!((all.len(), more), (5, None));
@@ -192,7 +196,12 @@ fn a_session_takes_chunks_in_order_and_says_where_it_is() {
     assert!(!location.contains('?'), "the session stands in the path: {location}");
     let patch = |at: usize, end: usize| {
         let range = format!("{at}-{}", end - 1);
-        web.send("PATCH", &location, &[("Content-Range", &range), ("Content-Type", "application/octet-stream")], &bytes[at..end])
+        web.send(
+            "PATCH",
+            &location,
+            &[("Content-Range", &range), ("Content-Type", "application/octet-stream")],
+            &bytes[at..end],
+        )
     };
     let first = patch(0, 4000).expect(202);
     assert_eq!(first.header("Range"), "0-3999");
@@ -330,7 +339,10 @@ fn a_manifest_is_taken_only_when_all_it_names_is_here() {
     // A descriptor with the wrong length is no description of the blob.
     let mut lying = push::image_manifest(&config, &[]);
     lying["config"]["size"] = json!(3);
-    assert_eq!(push::error_code(&push::manifest(&web, "shop/app", "1", lying.to_string().as_bytes()).expect(400)), "SIZE_INVALID");
+    assert_eq!(
+        push::error_code(&push::manifest(&web, "shop/app", "1", lying.to_string().as_bytes()).expect(400)),
+        "SIZE_INVALID"
+    );
     // An index wants its children, unless the project lets it be sparse.
     let absent = push::image_manifest(&config, &[]).to_string().into_bytes();
     let index = push::index(&[&absent]).to_string().into_bytes();
@@ -364,7 +376,12 @@ fn errors_are_said_in_the_form_of_the_specification() {
         ("GET", "/v2/shop/app/manifests/.bad", 400, "MANIFEST_INVALID"),
         ("GET", "/v2/shop/app/manifests/latest", 404, "MANIFEST_UNKNOWN"),
         ("GET", "/v2/shop/app/blobs/sha256:zz", 400, "DIGEST_INVALID"),
-        ("GET", "/v2/shop/app/blobs/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", 404, "BLOB_UNKNOWN"),
+        (
+            "GET",
+            "/v2/shop/app/blobs/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            404,
+            "BLOB_UNKNOWN",
+        ),
         ("GET", "/v2/shop/app/blobs/uploads/00000000000000000000000000000000", 404, "BLOB_UPLOAD_UNKNOWN"),
     ];
     for (method, target, status, code) in cases {

@@ -6,6 +6,8 @@
     reason = "a story fails by panicking with its evidence, in its steps as in its test function"
 )]
 
+mod access;
+mod api;
 mod clients;
 mod conformance;
 mod house;

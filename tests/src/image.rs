@@ -6,6 +6,7 @@
 
 use std::{
     fs::{self, File},
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
@@ -19,13 +20,19 @@ use crate::{process, tools};
 /// Changes whenever the recipe does, so that an older cache is left alone and a new one built.
 const RECIPE: &str = "images/4";
 
+/// Images with a stand-in among their layers are kept apart, so that the next run tries for real ones again.
+const STAND_INS: &str = "images/4-stand-ins";
+
+/// How `sources` marks a layer of local files.
+const STAND_IN: &str = "STAND-IN";
+
 /// Pinned: a different version would be a different image.
 const WHEEL: &str = "lxml==5.3.0";
 
 /// The tag that the layouts carry inside.
 pub const TAG: &str = "image";
 
-/// The name under which [`Image::archive`] is loaded into an engine.
+/// The name under which [`Images::archive`] is loaded into an engine.
 pub const LOADED_NAME: &str = "portolan.test/real:image";
 
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -76,15 +83,19 @@ pub struct Images {
     pub sources: String,
 }
 
+impl Images {
+    /// Whether the single image can be run: its first layer is the package that it should be.
+    pub fn is_runnable(&self) -> bool {
+        self.sources.lines().next().is_some_and(|first| !first.contains(STAND_IN))
+    }
+}
+
 /// The images, built on first use on this machine.
 pub fn images() -> &'static Images {
     static IMAGES: OnceLock<Images> = OnceLock::new();
     IMAGES.get_or_init(|| {
         let home = tools::directory().join(RECIPE);
-        if !home.join("sources").exists() {
-            build_into(&home);
-        }
-        load(&home)
+        if home.join("sources").exists() { load(&home) } else { load(&build()) }
     })
 }
 
@@ -97,16 +108,24 @@ pub fn digest_of(bytes: &[u8]) -> String {
     })
 }
 
-/// Builds beside `home` and renames: a test process that dies half-way, or two at once, leave no half-built cache.
-fn build_into(home: &Path) {
-    let parent = home.parent().expect("the recipe has a folder");
-    fs::create_dir_all(parent).expect("the cache folder");
-    let workshop = tempfile::tempdir_in(parent).expect("a workshop beside the cache");
+/// Builds and gives the folder. What is built is renamed into its place, so that a test process that dies half-way,
+/// or two at once, leave no half-built cache.
+fn build() -> PathBuf {
+    let cache = tools::directory().join("images");
+    fs::create_dir_all(&cache).expect("the cache folder");
+    let workshop = tempfile::tempdir_in(&cache).expect("a workshop beside the cache");
     let built = workshop.path().join("built");
-    Builder::new(workshop.path(), &built).build();
-    if let Err(error) = fs::rename(&built, home) {
+    let sources = Builder::new(workshop.path(), &built).build();
+    let stand_ins: Vec<&String> = sources.iter().filter(|source| source.contains(STAND_IN)).collect();
+    for source in &stand_ins {
+        // Straight to the handle: whoever reads a passing run should know what its images were.
+        let _ = writeln!(std::io::stderr(), "image: {source}");
+    }
+    let home = tools::directory().join(if stand_ins.is_empty() { RECIPE } else { STAND_INS });
+    if let Err(error) = fs::rename(&built, &home) {
         assert!(home.join("sources").exists(), "the images could not be kept: {error}");
     }
+    home
 }
 
 fn load(home: &Path) -> Images {
@@ -162,7 +181,7 @@ impl<'a> Builder<'a> {
         Self { workshop, built, sources: Vec::new() }
     }
 
-    fn build(mut self) {
+    fn build(mut self) -> Vec<String> {
         fs::create_dir_all(self.pool().join("sha256")).expect("the blob pool");
         let shell = self.debian_layer("busybox-static", "/bin");
         let zones = self.debian_layer("tzdata", "/usr/share/zoneinfo");
@@ -182,6 +201,7 @@ impl<'a> Builder<'a> {
         tar_folder(&self.built.join("single"), &self.built.join("single.oci.tar"));
         fs::remove_dir_all(self.pool()).expect("the pool is dissolved: the layouts hold links to its blobs");
         fs::write(self.built.join("sources"), self.sources.join("\n") + "\n").expect("the sources are written");
+        self.sources
     }
 
     fn pool(&self) -> PathBuf {
@@ -216,7 +236,7 @@ impl<'a> Builder<'a> {
         fs::create_dir_all(&site).expect("a folder for the wheel");
         let wheels = folder.join("wheels");
         let target = ["--python-version", "311", "--implementation", "cp", "--abi", "cp311", "--platform", platform];
-        let mut arguments = vec!["-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:"];
+        let mut arguments = vec!["-m", "pip", "download", "-q", "--no-deps", "--retries=1", "--only-binary=:all:"];
         arguments.extend(target);
         let destination = wheels.display().to_string();
         arguments.extend(["-d", &destination, WHEEL]);
@@ -240,7 +260,7 @@ impl<'a> Builder<'a> {
         fs::write(tree.join(".layer"), marker).expect("the marker is written");
         let copied: u64 = copy_some(Path::new(from), &tree, 4 << 20);
         tar_folder(&tree, tar);
-        format!("STAND-IN for {marker}: {copied} bytes of this machine's {from}")
+        format!("{STAND_IN} for {marker}: {copied} bytes of this machine's {from}")
     }
 
     fn finish_layer(&mut self, tar: PathBuf, source: String) -> Layer {

@@ -16,6 +16,7 @@ pub mod dockerd;
 pub mod image;
 pub mod node;
 pub mod process;
+pub mod push;
 pub mod tls;
 pub mod tools;
 pub mod wait;

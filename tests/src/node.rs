@@ -39,8 +39,10 @@ pub struct Setup {
     pub tls: bool,
     /// Configuration appended to what the kit writes (TOML).
     pub config: String,
-    /// More environment for the process.
+    /// More environment for the process. The last entry of a name counts.
     pub environment: Vec<(String, String)>,
+    /// Give the node no password, so that it makes one up and shows it in its log.
+    pub made_up_password: bool,
 }
 
 /// What a client needs to know about a registry: where it is, whom to trust, how to sign in.
@@ -134,6 +136,11 @@ impl TestNode {
         node
     }
 
+    /// What the next start goes by: changes of the environment count from the next [`TestNode::restart`].
+    pub fn setup_mut(&mut self) -> &mut Setup {
+        &mut self.setup
+    }
+
     /// Where the node keeps its data.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
@@ -195,14 +202,17 @@ impl TestNode {
     }
 
     fn launch(&mut self) {
-        let (program, arguments, mut environment) = match self.program {
-            Program::Portolan => (binary(), self.portolan_arguments(), Vec::new()),
+        let (program, arguments) = match self.program {
+            Program::Portolan => (binary(), self.portolan_arguments()),
             Program::DockerRegistry => {
                 let arguments = vec!["serve".to_owned(), self.config_file().display().to_string()];
-                (tools::require("docker-registry"), arguments, Vec::new())
+                (tools::require("docker-registry"), arguments)
             }
         };
-        environment.push(("PORTOLAN_ADMIN_PASSWORD".to_owned(), PASSWORD.to_owned()));
+        let mut environment = Vec::new();
+        if !self.setup.made_up_password {
+            environment.push(("PORTOLAN_ADMIN_PASSWORD".to_owned(), PASSWORD.to_owned()));
+        }
         environment.extend(self.setup.environment.iter().cloned());
         let mut daemon = Daemon::start("registry", &program, &arguments, &environment, &self.log_file(), Signal::Kill);
         if self.port == 0 {

@@ -4,6 +4,7 @@
 //! (`setpriv --pdeathsig`) ends it even when the test process itself is killed.
 
 use std::{
+    env,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -28,6 +29,9 @@ pub enum Signal {
 }
 
 /// A long-running process started by a test. Dropping it ends it.
+///
+/// The leash is tied to the thread that started the process, so a daemon lives in the test that needs it, never in a
+/// static shared by several.
 #[derive(Debug)]
 pub struct Daemon {
     name: String,
@@ -52,7 +56,14 @@ impl Daemon {
             Signal::Term => "TERM",
             Signal::Kill => "KILL",
         };
-        let child = Command::new(tools::require("setpriv"))
+        let mut command = Command::new(tools::require("setpriv"));
+        // What a developer's shell says to a node of theirs is not meant for this one.
+        for (inherited, _) in env::vars_os() {
+            if inherited.to_string_lossy().starts_with("PORTOLAN_") {
+                command.env_remove(inherited);
+            }
+        }
+        let child = command
             .args(["--pdeathsig", leash])
             .arg(program)
             .args(arguments)

@@ -29,9 +29,10 @@ impl Buildah {
         self.remote(&["login", "-u", user, "-p", password], &[&self.registry.host])
     }
 
-    /// Builds an image from an image at the registry (or `scratch`) and one file on top; the result is `image`.
+    /// Builds an image from an image at the registry (or `scratch`): one file on top, then `command` is run in it,
+    /// if there is one. The result is `image`.
     #[track_caller]
-    pub fn build(&self, base: &str, architecture: &str, file: &Path, image: &str) {
+    pub fn build(&self, base: &str, architecture: &str, file: &Path, command: &[&str], image: &str) {
         let container = if base == "scratch" {
             self.client.ok(&["from", "--arch", architecture, "scratch"])
         } else {
@@ -39,6 +40,12 @@ impl Buildah {
             self.remote(&["from", "--arch", architecture], &[&base]).expect_success().stdout().trim().to_owned()
         };
         self.client.ok(&["add", &container, &file.display().to_string(), "/cargo"]);
+        if !command.is_empty() {
+            // chroot needs no control groups, which not every machine lets its guests have.
+            let mut run = vec!["run", "--isolation=chroot", &container, "--"];
+            run.extend(command);
+            self.client.ok(&run);
+        }
         self.client.ok(&["config", "--arch", architecture, "--cmd", "/bin/busybox cat /cargo", &container]);
         self.client.ok(&["commit", "--rm", &container, image]);
     }

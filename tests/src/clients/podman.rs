@@ -19,8 +19,9 @@ pub struct Podman {
 impl Podman {
     /// Sets podman up for `registry`, signed out, with an empty store.
     pub fn at(registry: &Registry) -> Self {
-        let client = store_options(Client::new(PROGRAM).trusting(registry))
-            .leading(&["--cgroup-manager=cgroupfs", "--events-backend=none"]);
+        let client = store_options(Client::new(PROGRAM).trusting(registry));
+        let state = format!("--tmpdir={}", client.file("state").display());
+        let client = client.leading(&["--cgroup-manager=cgroupfs", "--events-backend=none", &state]);
         let authfile = client.file("auth.json").display().to_string();
         Self { client, registry: registry.clone(), authfile }
     }
