@@ -57,10 +57,8 @@ fn oci_conformance_with_everything_on() {
         return;
     }
     let node = TestNode::plain();
-    if !node::is_stand_in() {
-        let project = json!({ "project_name": "sparse", "metadata": { "public": "false", "sparse_index": "true" } });
-        node.admin().post_json("/api/v2.0/projects", &project).expect(201);
-    }
+    let project = json!({ "project_name": "sparse", "metadata": { "public": "false", "sparse_index": "true" } });
+    node.admin().post_json("/api/v2.0/projects", &project).expect(201);
     let results = results_folder();
     let finished = process::run(&tools::require(PROGRAM), &[], &environment(&node, &results), None);
     let report = fs::read_to_string(results.join("junit.xml"))

@@ -109,10 +109,6 @@ fn an_upload_resumes_after_kill_9() {
 /// An upload whose connection breaks goes on from the offset that the node reports.
 #[test]
 fn an_upload_resumes_after_a_broken_connection() {
-    if node::is_stand_in() {
-        // It takes the interrupted session for a broken one and answers 404.
-        return;
-    }
     let node = TestNode::plain();
     let admin = node.admin();
     let upload = Upload::begin(&admin);
@@ -131,10 +127,6 @@ fn an_upload_resumes_after_a_broken_connection() {
 /// A chunk out of order is refused, and the upload goes on.
 #[test]
 fn a_chunk_out_of_order_does_no_harm() {
-    if node::is_stand_in() {
-        // It takes chunks in any order.
-        return;
-    }
     let node = TestNode::plain();
     let admin = node.admin();
     let upload = Upload::begin(&admin);

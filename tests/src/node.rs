@@ -5,7 +5,6 @@
 
 use std::{
     env, fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     sync::OnceLock,
     time::Duration,
@@ -14,7 +13,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    process::{Daemon, Signal},
+    process::{self, Daemon, Finished, Signal},
     tls::Authority,
     tools,
     web::Web,
@@ -41,6 +40,10 @@ pub struct Setup {
     pub config: String,
     /// More environment for the process. The last entry of a name counts.
     pub environment: Vec<(String, String)>,
+    /// The program to start instead of the node's own binary.
+    pub program: Option<PathBuf>,
+    /// The data directory, when it is not to be in a temporary one; it has to be there.
+    pub data: Option<PathBuf>,
     /// Give the node no password, so that it makes one up and shows it in its log.
     pub made_up_password: bool,
 }
@@ -76,37 +79,12 @@ impl Registry {
 /// A running node.
 #[derive(Debug)]
 pub struct TestNode {
-    program: Program,
     /// `None` between [`TestNode::kill9`] and [`TestNode::restart`].
     daemon: Option<Daemon>,
     setup: Setup,
     authority: Option<Authority>,
     port: u16,
     folder: TempDir,
-}
-
-/// Which registry is under test.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Program {
-    /// The subject of all this.
-    Portolan,
-    /// Debian's registry: tells a wrong story from a wrong node. Chosen by `PORTOLAN_TEST_REGISTRY=docker-registry`.
-    DockerRegistry,
-}
-
-impl Program {
-    fn chosen() -> Self {
-        match env::var("PORTOLAN_TEST_REGISTRY").as_deref() {
-            Ok("docker-registry") => Self::DockerRegistry,
-            _ => Self::Portolan,
-        }
-    }
-}
-
-/// Whether the registry under test is the stand-in, which lacks what only Portolan promises.
-/// A story leaves out such a step by this, and by nothing else.
-pub fn is_stand_in() -> bool {
-    Program::chosen() == Program::DockerRegistry
 }
 
 impl TestNode {
@@ -122,15 +100,12 @@ impl TestNode {
 
     /// Starts a node as `setup` says and waits until it is ready.
     pub fn with(setup: Setup) -> Self {
-        let program = Program::chosen();
         let authority = setup.tls.then(Authority::new);
         let folder = tempfile::tempdir().expect("a temporary directory");
-        let port = match program {
-            Program::Portolan => 0,
-            Program::DockerRegistry => free_port(),
-        };
-        let mut node = Self { program, daemon: None, setup, authority, port, folder };
-        fs::create_dir(node.data()).expect("the data directory");
+        let mut node = Self { daemon: None, setup, authority, port: 0, folder };
+        if node.setup.data.is_none() {
+            fs::create_dir(node.data()).expect("the data directory");
+        }
         node.write_config();
         node.launch();
         node
@@ -143,7 +118,7 @@ impl TestNode {
 
     /// Where the node keeps its data.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.setup.data.clone().unwrap_or_else(|| self.folder.path().join("data"))
     }
 
     /// What clients need to know.
@@ -191,8 +166,18 @@ impl TestNode {
         let mut daemon = self.daemon.take().expect("the node runs");
         daemon.signal(Signal::Term);
         let status = daemon.await_end(DRAIN);
-        // The stand-in has no orderly end: the signal itself ends it.
-        assert!(status.success() || is_stand_in(), "the node left with {status}; its log:\n{}", self.log());
+        assert!(status.success(), "the node left with {status}; its log:\n{}", self.log());
+    }
+
+    /// Asks the node to leave and does not wait.
+    pub fn signal_term(&mut self) {
+        self.daemon.as_mut().expect("the node runs").signal(Signal::Term);
+    }
+
+    /// Waits for a node that was asked to leave; panics unless it leaves in order.
+    pub fn await_orderly_end(&mut self) {
+        let status = self.daemon.take().expect("the node runs").await_end(DRAIN);
+        assert!(status.success(), "the node left with {status}; its log:\n{}", self.log());
     }
 
     /// Starts the node again on the same data and port, after [`TestNode::kill9`] or [`TestNode::stop`].
@@ -201,31 +186,58 @@ impl TestNode {
         self.launch();
     }
 
+    /// Whether the node has ended by itself; then it can be started again.
+    pub fn has_ended(&mut self) -> bool {
+        let ended = self.daemon.as_mut().is_none_or(|daemon| !daemon.is_running());
+        if ended {
+            self.daemon = None;
+        }
+        ended
+    }
+
+    /// Waits for the node to end by itself, however it ends.
+    pub fn await_end(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.await_end(DRAIN);
+        }
+    }
+
+    /// Runs the node's program with other arguments, on the same data directory.
+    pub fn cli(&self, arguments: &[&str]) -> Finished {
+        let data = self.data().display().to_string();
+        let arguments: Vec<String> =
+            arguments.iter().copied().chain(["--data", data.as_str()]).map(String::from).collect();
+        process::run(&binary(), &arguments, &[], None)
+    }
+
     fn launch(&mut self) {
-        let (program, arguments) = match self.program {
-            Program::Portolan => (binary(), self.portolan_arguments()),
-            Program::DockerRegistry => {
-                let arguments = vec!["serve".to_owned(), self.config_file().display().to_string()];
-                (tools::require("docker-registry"), arguments)
-            }
-        };
+        if !self.try_launch() {
+            panic!("the node ended before it was ready; its log:\n{}", self.log());
+        }
+    }
+
+    /// Starts the node; `false` when it ended before it was ready.
+    pub fn try_launch(&mut self) -> bool {
+        let program = self.setup.program.clone().unwrap_or_else(binary);
         let mut environment = Vec::new();
         if !self.setup.made_up_password {
             environment.push(("PORTOLAN_ADMIN_PASSWORD".to_owned(), PASSWORD.to_owned()));
         }
         environment.extend(self.setup.environment.iter().cloned());
-        let mut daemon = Daemon::start("registry", &program, &arguments, &environment, &self.log_file(), Signal::Kill);
+        let arguments = self.portolan_arguments();
+        let mut daemon = Daemon::start("node", &program, &arguments, &environment, &self.log_file(), Signal::Kill);
         if self.port == 0 {
             let address = self.data().join("address");
-            self.port = daemon.await_ready(READY, || bound_port(&address));
+            let Some(port) = daemon.try_await_ready(READY, || bound_port(&address)) else { return false };
+            self.port = port;
         }
         let web = self.web();
-        let path = match self.program {
-            Program::Portolan => "/readyz",
-            Program::DockerRegistry => "/",
-        };
-        daemon.await_ready(READY, || web.try_send("GET", path, &[], &[]).filter(|answer| answer.status == 200));
+        let ready = || web.try_send("GET", "/readyz", &[], &[]).filter(|answer| answer.status == 200);
+        if daemon.try_await_ready(READY, ready).is_none() {
+            return false;
+        }
         self.daemon = Some(daemon);
+        true
     }
 
     fn portolan_arguments(&self) -> Vec<String> {
@@ -239,10 +251,7 @@ impl TestNode {
     }
 
     fn write_config(&self) {
-        let config = match self.program {
-            Program::Portolan => self.portolan_config(),
-            Program::DockerRegistry => self.stand_in_config(),
-        };
+        let config = self.portolan_config();
         if !config.is_empty() {
             fs::write(self.config_file(), config).expect("the configuration is written");
         }
@@ -253,25 +262,6 @@ impl TestNode {
         if let Some(authority) = &self.authority {
             let (certificate, key) = (authority.certificate(), authority.key());
             config.push_str(&format!("\n[http.tls]\ncert = {certificate:?}\nkey = {key:?}\n"));
-        }
-        config
-    }
-
-    fn stand_in_config(&self) -> String {
-        // bcrypt of PASSWORD, so that the stand-in needs no tool to make one.
-        let users = format!("{ADMIN}:$2y$05$abcdefghijklmnopqrstuumV3BudzzivTGKk06Ie2pRFcsBYhF/GO\n");
-        let users_file = self.folder.path().join("users");
-        fs::write(&users_file, users).expect("the users are written");
-        let mut config = format!(
-            "version: 0.1\nlog: {{level: info}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\n\
-             auth: {{htpasswd: {{realm: trial, path: {}}}}}\nhttp:\n  addr: 127.0.0.1:{}\n  secret: trial\n",
-            self.data().display(),
-            users_file.display(),
-            self.port,
-        );
-        if let Some(authority) = &self.authority {
-            let (certificate, key) = (authority.certificate(), authority.key());
-            config.push_str(&format!("  tls: {{certificate: {}, key: {}}}\n", certificate.display(), key.display()));
         }
         config
     }
@@ -317,9 +307,4 @@ fn bound_port(address: &Path) -> Option<u16> {
     let text = fs::read_to_string(address).ok()?;
     // Only a whole line counts: the file may be caught half written.
     text.strip_suffix('\n')?.rsplit(':').next()?.trim_end_matches('/').parse().ok()
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
-    listener.local_addr().expect("the port is known").port()
 }

@@ -87,16 +87,20 @@ impl Daemon {
     }
 
     /// Waits until `ready` says so; panics with the log when the daemon ends first or takes longer than `limit`.
-    pub fn await_ready<T>(&mut self, limit: Duration, mut ready: impl FnMut() -> Option<T>) -> T {
-        let mut ended = None;
+    pub fn await_ready<T>(&mut self, limit: Duration, ready: impl FnMut() -> Option<T>) -> T {
+        match self.try_await_ready(limit, ready) {
+            Some(value) => value,
+            None => panic!("{} ended before it was ready; its log:\n{}", self.name, self.log()),
+        }
+    }
+
+    /// As [`Daemon::await_ready`], but `None` when the daemon ends first.
+    pub fn try_await_ready<T>(&mut self, limit: Duration, mut ready: impl FnMut() -> Option<T>) -> Option<T> {
         let outcome = wait::within(limit, || {
-            ended = self.child.try_wait().expect("the child can be asked");
+            let ended = self.child.try_wait().expect("the child can be asked");
             if ended.is_some() { Some(None) } else { ready().map(Some) }
         });
-        match outcome.flatten() {
-            Some(value) => value,
-            None => panic!("{} is not ready (ended: {ended:?}, limit {limit:?}); its log:\n{}", self.name, self.log()),
-        }
+        outcome.unwrap_or_else(|| panic!("{} is not ready after {limit:?}; its log:\n{}", self.name, self.log()))
     }
 
     /// Whether the process still runs.
@@ -166,6 +170,11 @@ impl Finished {
     /// Whether the command reported success.
     pub fn succeeded(&self) -> bool {
         self.output.status.success()
+    }
+
+    /// The exit code, when it ended by one.
+    pub fn code(&self) -> Option<i32> {
+        self.output.status.code()
     }
 
     /// Panics with everything said unless the command succeeded.
