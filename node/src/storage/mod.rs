@@ -16,8 +16,12 @@ pub mod blobs;
 pub mod health;
 mod locks;
 pub mod meta;
+pub mod rebuild;
+pub mod room;
+pub mod scrub;
 pub mod store;
 pub mod uploads;
 
 pub use health::{Health, ReadOnly};
+pub use room::{Room, RoomLimits, RoomStatus};
 pub use store::Store;
