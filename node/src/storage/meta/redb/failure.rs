@@ -50,10 +50,12 @@ impl From<Failure> for MetaError {
         }
         match failure {
             Failure::Damaged(what) => Self::Damaged(what),
-            Failure::Engine(error) => match &*error {
-                redb::Error::Corrupted(what) => Self::Damaged(what.clone()),
-                error => Self::Engine(error.to_string()),
-            },
+            Failure::Engine(error) => {
+                if let redb::Error::Corrupted(what) = &*error {
+                    return Self::Damaged(what.clone());
+                }
+                Self::Engine(error.to_string())
+            }
         }
     }
 }

@@ -79,9 +79,8 @@ impl Writing<'_> {
         extend: Timestamp,
     ) -> Result<Option<BlobRow>, Failure> {
         let Some((link, blob)) = self.tables.linked(repository, digest)? else { return Ok(None) };
-        let stays = blob.quarantined.is_some()
-            || link.lease >= until
-            || self.tables.pinned_by(repository, digest)?.is_some();
+        let stays =
+            blob.quarantined.is_some() || link.lease >= until || self.tables.pinned_by(repository, digest)?.is_some();
         if !stays {
             self.lease(repository, digest, extend)?;
         }

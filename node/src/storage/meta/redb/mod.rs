@@ -123,7 +123,8 @@ fn prepare(database: &redb::Database) -> Result<(), MetaError> {
         None => settings.put_raw(FORMAT_SETTING.as_bytes(), FORMAT.to_string().as_bytes())?,
     }
     let changed = writing.end()?;
-    let done = if changed { transaction.commit().map_err(Failure::from) } else { transaction.abort().map_err(Failure::from) };
+    let done =
+        if changed { transaction.commit().map_err(Failure::from) } else { transaction.abort().map_err(Failure::from) };
     Ok(done?)
 }
 

@@ -68,11 +68,7 @@ impl View {
         Ok(self.held()?.get::<HeldRow>(&digest.to_key())?.map(|row| row.blob))
     }
 
-    pub(super) fn all_held(
-        &self,
-        after: Option<&Digest>,
-        limit: usize,
-    ) -> Result<Listing<(Digest, BlobRow)>, Failure> {
+    pub(super) fn all_held(&self, after: Option<&Digest>, limit: usize) -> Result<Listing<(Digest, BlobRow)>, Failure> {
         let after = after.map(Digest::to_key);
         self.held()?.page(&[], after.as_deref(), limit, |key, value| {
             let digest = Digest::from_key(key).ok_or("the key is no digest")?;
@@ -125,12 +121,7 @@ impl View {
         })
     }
 
-    pub(super) fn hold(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-        until: Timestamp,
-    ) -> Result<Hold, Failure> {
+    pub(super) fn hold(&self, repository: &RepositoryName, digest: &Digest, until: Timestamp) -> Result<Hold, Failure> {
         let key = tables::item(repository, digest);
         let Some(link) = self.links()?.get::<LinkRow>(&key)? else { return Ok(Hold::Known(None)) };
         let blob = self.held()?.promised::<HeldRow>(&digest.to_key())?.blob;

@@ -181,7 +181,11 @@ fn count(transaction: &ReadTransaction, table: Definition) -> Result<(), Failure
         found += 1;
     }
     if found != rows.len()? {
-        return Err(Failure::Damaged(format!("table {}: {found} rows, {} expected", tables::name(&table), rows.len()?)));
+        return Err(Failure::Damaged(format!(
+            "table {}: {found} rows, {} expected",
+            tables::name(&table),
+            rows.len()?
+        )));
     }
     Ok(())
 }

@@ -55,7 +55,8 @@ macro_rules! tables {
         }
 
         impl View {
-            $($(#[$doc])+ pub(super) fn $field(&self) -> Result<Rows<Reading>, Failure> {
+            $($(#[$doc])+ #[allow(dead_code, reason = "made for every table, read on its own or not")]
+            pub(super) fn $field(&self) -> Result<Rows<Reading>, Failure> {
                 Ok(Rows::new(self.0.open_table(TableDefinition::new($name))?, $name))
             })+
         }
