@@ -1,7 +1,7 @@
 //! What is known: the contract of the metadata engines.
 //!
 //! [`MetaStore`] speaks intents, not tables: each method is one thing the product wants to have happened, whole or not
-//! at all. The invariants stand here, at each intent, and one suite ([`contract`]) holds every engine to them.
+//! at all. The invariants stand here, at each intent, and one suite (`contract.rs`) holds every engine to them.
 //!
 //! Engines: [`redb`] (embedded, the default) and [`memory`] (for tests of what stands above).
 //!
@@ -10,7 +10,8 @@
 //! **Reads** see the last committed state and never wait for a writer.
 //! **Time** comes in with each intent; no engine reads a clock.
 
-pub mod contract;
+#[cfg(test)]
+mod contract;
 pub mod memory;
 pub mod redb;
 mod rows;
