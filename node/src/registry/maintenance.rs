@@ -3,6 +3,8 @@
 use protocol::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::{Fault, Registry};
+use crate::policy::AdminPermit;
 use crate::storage::meta::Counts;
 use crate::storage::store::GcReport;
 
@@ -70,4 +72,42 @@ pub struct Status {
     pub scrub: Option<LastRun<ScrubReport>>,
     /// The last metadata snapshot.
     pub snapshot: Option<Timestamp>,
+}
+
+impl Registry {
+    /// A node at a glance.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    #[expect(clippy::unused_async, clippy::todo, reason = "a stub: the lead writes it")]
+    pub async fn status(&self, _permit: &AdminPermit) -> Result<Status, Fault> {
+        todo!()
+    }
+
+    /// Collects garbage now; `dry_run` only reports.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    #[expect(clippy::unused_async, clippy::todo, reason = "a stub: the lead writes it")]
+    pub async fn collect_garbage(&self, _permit: &AdminPermit, _dry_run: bool) -> Result<GcReport, Fault> {
+        todo!()
+    }
+
+    /// Reads every blob again now.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    #[expect(clippy::unused_async, clippy::todo, reason = "a stub: the lead writes it")]
+    pub async fn scrub(&self, _permit: &AdminPermit) -> Result<ScrubReport, Fault> {
+        todo!()
+    }
+
+    /// Makes a consistent copy of the metadata now; returns when it was made.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    #[expect(clippy::unused_async, clippy::todo, reason = "a stub: the lead writes it")]
+    pub async fn snapshot(&self, _permit: &AdminPermit) -> Result<Timestamp, Fault> {
+        todo!()
+    }
 }

@@ -1,0 +1,172 @@
+//! One request as a handler sees it: its head, who is asking, and the way to a permit.
+
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, HOST};
+use http::{HeaderMap, Method, request};
+use protocol::RepositoryName;
+
+use super::challenge::{self, Challenge};
+use super::error::Error;
+use super::query::{Query, QueryError};
+use super::{AppState, Origin, Surface, credentials};
+use crate::auth::{Action, AuthError, Authenticator, Credentials, Principal};
+use crate::policy::{AdminPermit, CatalogPermit, Denied, Gate, Permit, Right};
+use crate::registry::Registry;
+
+/// One request, its body apart.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) app: Arc<AppState>,
+    pub(super) origin: Arc<Origin>,
+    pub(super) head: request::Parts,
+    pub(super) id: Arc<str>,
+    pub(super) principal: Principal,
+    /// Whether credentials were shown at all; [`Call::identify`] found them good.
+    pub(super) shown: bool,
+}
+
+impl Call {
+    /// A request nobody has looked at yet: anonymous.
+    pub(super) fn new(app: Arc<AppState>, origin: Arc<Origin>, head: request::Parts, id: Arc<str>) -> Self {
+        Self { app, origin, head, id, principal: Principal::anonymous(), shown: false }
+    }
+
+    /// Finds out who is asking. `help` is what a client is told would help, when its credentials are no good.
+    pub(super) async fn identify(&mut self, help: impl FnOnce() -> Challenge) -> Result<(), Error> {
+        let credentials = match self.credentials() {
+            Ok(credentials) => credentials,
+            Err(malformed) => {
+                self.app.metrics().authentication("refused");
+                return Err(Error::unauthorized(help().invalid_token(), malformed.to_string()));
+            }
+        };
+        let outcome = self.authenticator().authenticate(&credentials).await;
+        self.app.metrics().authentication(match (&outcome, &credentials) {
+            (Ok(_), Credentials::None) => "anonymous",
+            (Ok(_), Credentials::Basic { .. } | Credentials::Bearer(_) | Credentials::LocalOperator) => "accepted",
+            (Err(AuthError::Invalid), _) => "refused",
+            (Err(AuthError::Busy), _) => "busy",
+            (Err(AuthError::Meta(_)), _) => "failed",
+        });
+        self.principal = outcome.map_err(|error| Error::authentication(error, help()))?;
+        self.shown = credentials != Credentials::None;
+        Ok(())
+    }
+
+    /// What the request brought. Two `Authorization` headers are two opinions, so none.
+    pub(super) fn credentials(&self) -> Result<Credentials, credentials::Malformed> {
+        let mut headers = self.head.headers.get_all(AUTHORIZATION).iter();
+        match (headers.next(), headers.next()) {
+            (None, _) if self.origin.surface == Surface::Socket => Ok(Credentials::LocalOperator),
+            (None, _) => Ok(Credentials::None),
+            (Some(header), None) => credentials::parse(header.as_bytes()),
+            (Some(_), Some(_)) => Err(credentials::Malformed),
+        }
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.app.parts.registry
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.app.parts.gate
+    }
+
+    pub(super) fn authenticator(&self) -> &Authenticator {
+        &self.app.parts.authenticator
+    }
+
+    pub(super) fn method(&self) -> &Method {
+        &self.head.method
+    }
+
+    pub(super) fn is_head(&self) -> bool {
+        self.head.method == Method::HEAD
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// The text of a header; `None` when it is absent or no text.
+    pub(super) fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
+        self.head.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    pub(super) fn path(&self) -> &str {
+        self.head.uri.path()
+    }
+
+    pub(super) fn query(&self) -> Result<Query<'_>, QueryError> {
+        Query::parse(self.head.uri.query())
+    }
+
+    /// The length the client says its body has.
+    pub(super) fn content_length(&self) -> Option<u64> {
+        self.header(http::header::CONTENT_LENGTH).and_then(|text| text.parse().ok())
+    }
+
+    /// The host the client used, when it is one; HTTP/2 has it in the URL.
+    pub(super) fn host(&self) -> Option<&str> {
+        let authority = self.head.uri.authority().map(http::uri::Authority::as_str);
+        authority.or_else(|| self.header(HOST)).filter(|host| challenge::is_host(host))
+    }
+
+    /// `scheme://host` under which the client knows this node.
+    pub(super) fn base(&self) -> String {
+        if let Some(url) = &self.app.parts.settings.public_url {
+            return url.clone();
+        }
+        let scheme = if self.origin.tls { "https" } else { "http" };
+        match (self.host(), self.origin.local) {
+            (Some(host), _) => format!("{scheme}://{host}"),
+            (None, Some(local)) => format!("{scheme}://{local}"),
+            (None, None) => format!("{scheme}://localhost"),
+        }
+    }
+
+    /// A permit for `R` in `name`, or what would help.
+    pub(super) async fn permit<R: Right>(&self, name: &RepositoryName) -> Result<Permit<R>, Error> {
+        let permit = self.gate().permit::<R>(&self.principal, name).await;
+        permit.map_err(|denied| self.denied(denied, || Challenge::repository(name, R::ACTION)))
+    }
+
+    /// As [`Call::permit`], for one question among several: no error, no challenge.
+    pub(super) async fn may<R: Right>(&self, name: &RepositoryName) -> Result<Option<Permit<R>>, Error> {
+        match self.gate().permit::<R>(&self.principal, name).await {
+            Ok(permit) => Ok(Some(permit)),
+            Err(Denied::Challenge | Denied::Forbidden) => Ok(None),
+            Err(Denied::Meta(error)) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn permit_catalog(&self) -> Result<CatalogPermit, Error> {
+        self.gate().permit_catalog(&self.principal).map_err(|denied| self.denied(denied, Challenge::catalog))
+    }
+
+    pub(super) fn permit_administration(&self) -> Result<AdminPermit, Error> {
+        let permit = self.gate().permit_administration(&self.principal);
+        permit.map_err(|denied| self.denied(denied, Challenge::administration))
+    }
+
+    pub(super) fn denied(&self, denied: Denied, help: impl FnOnce() -> Challenge) -> Error {
+        match denied {
+            Denied::Challenge => {
+                let help = if self.shown { help().insufficient() } else { help() };
+                Error::unauthorized(help, Denied::Challenge.to_string())
+            }
+            Denied::Forbidden => Error::denied(),
+            Denied::Meta(error) => error.into(),
+        }
+    }
+
+    /// What a method asks for, as far as a challenge is concerned.
+    pub(super) fn action(&self) -> Action {
+        match *self.method() {
+            Method::GET | Method::HEAD => Action::Pull,
+            Method::DELETE => Action::Delete,
+            _ => Action::Push,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! `/service/token`: tokens for registry clients.
+//!
+//! GET with Basic credentials or none, as Docker does it, and POST with an OAuth2 password grant. What is asked for is
+//! read leniently, since a token holds only what its bearer has a right to anyway; a token can't be used to get
+//! another, so none ever grows or outlives itself.
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, StatusCode};
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::Response;
+use super::body::{Body, Receiving};
+use super::call::Call;
+use super::challenge::Challenge;
+use super::error::Error;
+use super::query::Query;
+use crate::auth::{Action, AuthError, Credentials, Issued, Principal, Scope, Secret};
+
+/// Most scopes read; what follows is dropped.
+const MAX_SCOPES: usize = 64;
+/// Longest scope read; a longer one is dropped.
+const MAX_SCOPE: usize = 1024;
+/// Longest form.
+const MAX_FORM: usize = 16 * 1024;
+
+pub(super) async fn answer(call: &mut Call, body: &mut Receiving) -> Result<Response, Error> {
+    match *call.method() {
+        Method::GET => get(call).await,
+        Method::POST => post(call, body).await,
+        _ => Err(Error::method("GET, POST")),
+    }
+}
+
+async fn get(call: &mut Call) -> Result<Response, Error> {
+    if matches!(call.credentials(), Ok(Credentials::Bearer(_))) {
+        return Err(Error::unauthorized(Challenge::administration(), "a token can't be used to get another: log in"));
+    }
+    call.identify(Challenge::administration).await?;
+    let scopes = scopes(call.query()?.all("scope"));
+    issue(call, &call.principal, &scopes).await
+}
+
+async fn post(call: &Call, body: &mut Receiving) -> Result<Response, Error> {
+    let bytes = body.collect(MAX_FORM, "a form").await?;
+    let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(refused("invalid_request", "the form is no text")) };
+    let form = Query::parse(Some(text))?;
+    match form.one("grant_type")? {
+        Some("password") => {}
+        Some(_) => return Ok(refused("unsupported_grant_type", "use grant_type=password")),
+        None => return Ok(refused("invalid_request", "grant_type is missing")),
+    }
+    let (Some(name), Some(password)) = (form.one("username")?, form.one("password")?) else {
+        return Ok(refused("invalid_request", "username and password are needed"));
+    };
+    let credentials = Credentials::Basic { name: name.to_owned(), password: Secret::new(password) };
+    let outcome = call.authenticator().authenticate(&credentials).await;
+    call.app.metrics().authentication(match &outcome {
+        Ok(_) => "accepted",
+        Err(AuthError::Invalid) => "refused",
+        Err(AuthError::Busy) => "busy",
+        Err(AuthError::Meta(_)) => "failed",
+    });
+    let principal = outcome.map_err(|error| Error::authentication(error, Challenge::administration()))?;
+    issue(call, &principal, &scopes(form.all("scope"))).await
+}
+
+async fn issue(call: &Call, principal: &Principal, scopes: &[Scope]) -> Result<Response, Error> {
+    let issued = call.authenticator().issue(principal, call.gate(), scopes).await;
+    let issued = issued.map_err(|error| Error::authentication(error, Challenge::administration()))?;
+    Ok(secret_json(StatusCode::OK, &token(&issued)?))
+}
+
+fn token(issued: &Issued) -> Result<serde_json::Value, Error> {
+    let seconds = i64::try_from(issued.issued_at.as_secs()).map_err(Error::internal)?;
+    let at = OffsetDateTime::from_unix_timestamp(seconds).map_err(Error::internal)?;
+    let at = at.format(&Rfc3339).map_err(Error::internal)?;
+    let expires_in = issued.expires_in.as_secs();
+    Ok(json!({ "token": issued.token, "access_token": issued.token, "expires_in": expires_in, "issued_at": at }))
+}
+
+/// An error as OAuth2 writes them (RFC 6749 5.2).
+fn refused(code: &'static str, why: &'static str) -> Response {
+    secret_json(StatusCode::BAD_REQUEST, &json!({ "error": code, "error_description": why }))
+}
+
+fn secret_json(status: StatusCode, value: &serde_json::Value) -> Response {
+    let mut response = Response::new(Body::full(value.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Reads `scope` parameters, each of which may hold several, separated by spaces.
+fn scopes<'a>(parameters: impl Iterator<Item = &'a str>) -> Vec<Scope> {
+    let words = parameters.flat_map(|text| text.split(' ')).filter(|word| !word.is_empty());
+    words.take(MAX_SCOPES).filter_map(scope).collect()
+}
+
+/// One scope; `None` for one we have no word for.
+fn scope(text: &str) -> Option<Scope> {
+    if text.len() > MAX_SCOPE {
+        return None;
+    }
+    let (kind, rest) = text.split_once(':')?;
+    let (name, actions) = rest.rsplit_once(':')?;
+    // `repository(plugin)` says what is in it, which is no concern of ours.
+    match kind.split('(').next()? {
+        "repository" => {
+            let mut granted = Vec::new();
+            for word in actions.split(',') {
+                match (word, Action::from_word(word)) {
+                    ("*", _) => granted.extend([Action::Pull, Action::Push, Action::Delete]),
+                    (_, Some(action)) => granted.push(action),
+                    (_, None) => {}
+                }
+            }
+            granted.sort_unstable();
+            granted.dedup();
+            let name = name.parse().ok()?;
+            (!granted.is_empty()).then_some(Scope::Repository { name, actions: granted })
+        }
+        "registry" if name == "catalog" && actions == "*" => Some(Scope::Catalog),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn scopes_are_read_leniently() {
+        let read = scopes(
+            ["repository:a/b:push,pull,fly repository(plugin):c:*", "registry:catalog:*", "x", "repository:A:pull"]
+                .into_iter(),
+        );
+        let want = vec![
+            Scope::Repository { name: "a/b".parse().unwrap(), actions: vec![Action::Pull, Action::Push] },
+            Scope::Repository {
+                name: "library/c".parse().unwrap(),
+                actions: vec![Action::Pull, Action::Push, Action::Delete],
+            },
+            Scope::Catalog,
+        ];
+        assert_eq!(read, want);
+        for nothing in ["", "repository", "repository:a", "repository:a:", "repository:a:fly", "registry:other:*"] {
+            assert!(scopes([nothing].into_iter()).is_empty(), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn scopes_are_bounded() {
+        let many = "repository:a:pull ".repeat(100);
+        assert_eq!(scopes([many.as_str()].into_iter()).len(), MAX_SCOPES);
+        assert!(scope(&format!("repository:a:{}", "pull,".repeat(300))).is_none());
+    }
+
+    #[test]
+    fn a_token_reads_as_docker_expects() {
+        let issued = Issued {
+            token: "t".into(),
+            expires_in: std::time::Duration::from_secs(300),
+            issued_at: protocol::Timestamp(1_700_000_000_123),
+        };
+        let value = token(&issued).unwrap();
+        assert_eq!(value["issued_at"], "2023-11-14T22:13:20Z");
+        assert_eq!((&value["token"], &value["expires_in"]), (&json!("t"), &json!(300)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_answered(text in ".{0,120}") {
+            let _ = scopes([text.as_str()].into_iter());
+        }
+    }
+}
