@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `portolan`: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    node::cli::main(&node::app::host())
+}

@@ -4,7 +4,12 @@
 //! and `portolan config show` are made from here. Where values come from, and in which order they win, is in
 //! [`load`].
 
+mod check;
+pub mod keys;
 pub mod load;
+pub mod origin;
+pub mod read;
+pub mod reference;
 mod units;
 
 use std::path::PathBuf;
@@ -13,6 +18,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use check::is_loopback;
 pub use units::{ByteSize, Period};
 
 /// The whole configuration of a node.
@@ -46,8 +52,10 @@ pub struct Http {
     /// Serve without TLS on an address that is not loopback: only behind a proxy that adds it.
     pub plain: bool,
     /// The URL clients use, when it differs from what they put into `Host` (behind a proxy).
+    #[schemars(example = "https://registry.example.org")]
     pub public_url: Option<String>,
     /// A listener of its own, plain HTTP, for `/livez`, `/readyz` and `/metrics`. Unset: they are on the main one.
+    #[schemars(example = "127.0.0.1:5001")]
     pub telemetry_listen: Option<String>,
     /// TLS from files.
     pub tls: Option<Tls>,
@@ -73,8 +81,10 @@ impl Default for Http {
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// The certificate chain, PEM, the node's own first.
+    #[schemars(example = "/etc/portolan/tls.crt")]
     pub cert: PathBuf,
     /// Its private key, PEM.
+    #[schemars(example = "/etc/portolan/tls.key")]
     pub key: PathBuf,
 }
 

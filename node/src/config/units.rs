@@ -42,7 +42,7 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<Result<u64, UnitError>> {
 fn show(value: u64, units: &[(&str, u64)]) -> String {
     units
         .iter()
-        .find(|(_, scale)| value != 0 && value % scale == 0)
+        .find(|(_, scale)| value != 0 && value.is_multiple_of(*scale))
         .or(units.last())
         .map_or_else(|| value.to_string(), |(name, scale)| format!("{}{name}", value / scale))
 }

@@ -1,4 +1,4 @@
-//! The real world behind the seams of `protocol::seam`: disk, clock, randomness.
+//! The real world behind the seams: disk, clock, randomness, and requests to others.
 //!
 //! Nothing else in the node asks the operating system for these. The room holds no state of its own: what a crash loses
 //! is what the caller did not sync.
@@ -9,6 +9,7 @@ mod entropy;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod no_sync;
+pub mod outbound;
 #[cfg(test)]
 pub(crate) mod scratch;
 #[cfg(test)]
