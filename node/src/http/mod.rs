@@ -23,6 +23,9 @@ pub mod token;
 pub mod traffic;
 pub mod v2;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
