@@ -187,6 +187,7 @@ impl Registry {
         request: &Arc<str>,
     ) -> Result<Vec<Tag>, ManifestError> {
         let act = self.act(permit.principal(), request);
+        self.store.make_room();
         let due = self.store.due();
         let outcome =
             self.store.meta().delete_manifest(permit.repository(), digest, due, act).await.map_err(Fault::from)?;

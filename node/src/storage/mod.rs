@@ -19,6 +19,7 @@ pub mod meta;
 pub mod rebuild;
 pub mod room;
 pub mod scrub;
+pub mod snapshots;
 pub mod store;
 pub mod uploads;
 
