@@ -1,1 +1,541 @@
-//! To be written.
+//! An engine that forgets: all state under one mutex, for tests of what stands above, and to hold the embedded engine
+//! against in the contract suite.
+//!
+//! Owns everything it knows; a crash, like a drop, loses all of it. Written to be obviously right: what can be found
+//! out by looking at everything is not kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
+
+use super::{
+    Act, Answer, BlobRow, Candidate, Counts, DeletedManifest, Event, LinkBlob, Listing, MetaError, MetaStore,
+    MountBlob, Page, Project, PublishManifest, Published, Referrer, StoredManifest, TagVersion, UnlinkedBlob, Verdict,
+    What,
+};
+
+/// The engine. Cheap to clone; all clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryMeta(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    settings: BTreeMap<&'static str, Vec<u8>>,
+    projects: BTreeMap<ProjectName, Project>,
+    /// Those something was pushed to.
+    repositories: BTreeMap<RepositoryName, Repository>,
+    held: BTreeMap<Digest, Held>,
+    candidates: BTreeSet<Candidate>,
+    outbox: BTreeMap<u64, Event>,
+    next_event: u64,
+}
+
+#[derive(Debug, Default)]
+struct Repository {
+    manifests: BTreeMap<Digest, Manifest>,
+    tags: BTreeMap<Tag, Digest>,
+    /// Oldest first.
+    history: BTreeMap<Tag, Vec<TagVersion>>,
+    /// Linked blobs and the end of their leases.
+    links: BTreeMap<Digest, Timestamp>,
+}
+
+#[derive(Debug)]
+struct Manifest {
+    stored: StoredManifest,
+    subject: Option<Digest>,
+    referrer: Referrer,
+    pins: BTreeSet<Digest>,
+}
+
+#[derive(Debug)]
+struct Held {
+    row: BlobRow,
+    /// While nobody holds it: not to be freed before.
+    keep: Timestamp,
+}
+
+impl Repository {
+    fn holds(&self, digest: &Digest) -> bool {
+        self.links.contains_key(digest) || self.manifests.contains_key(digest)
+    }
+
+    fn pinned_by(&self, digest: &Digest) -> Option<Digest> {
+        self.manifests.iter().find(|(_, manifest)| manifest.pins.contains(digest)).map(|(by, _)| *by)
+    }
+
+    fn note(&mut self, tag: &Tag, digest: Option<Digest>, act: &Act) {
+        self.history.entry(tag.clone()).or_default().push(TagVersion { digest, act: act.clone() });
+    }
+}
+
+impl State {
+    fn repository(&self, name: &RepositoryName) -> Option<&Repository> {
+        self.repositories.get(name)
+    }
+
+    fn has_project(&self, name: &RepositoryName) -> bool {
+        self.projects.contains_key(&name.project())
+    }
+
+    fn is_held(&self, digest: &Digest) -> bool {
+        self.repositories.values().any(|repository| repository.holds(digest))
+    }
+
+    fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Option<BlobRow> {
+        self.repository(repository)?.links.get(digest)?;
+        self.held.get(digest).map(|held| held.row.clone())
+    }
+
+    fn tell(&mut self, act: &Act, what: What) {
+        let seq = self.next_event;
+        self.next_event += 1;
+        self.outbox.insert(seq, Event { seq, act: act.clone(), what });
+    }
+
+    fn nominate(&mut self, due: Timestamp, digest: &Digest, repository: Option<&RepositoryName>) {
+        self.candidates.insert(Candidate { due, digest: *digest, repository: repository.cloned() });
+    }
+
+    fn hold(&mut self, digest: &Digest, fresh: BlobRow) -> BlobRow {
+        let held = self.held.entry(*digest).or_insert(Held { row: fresh.clone(), keep: Timestamp(0) });
+        if held.row.quarantined.is_some() {
+            held.row = fresh;
+        }
+        held.keep = Timestamp(0);
+        held.row.clone()
+    }
+
+    /// Keeps bytes until `due` if nobody holds them any more.
+    fn orphan(&mut self, digest: &Digest, due: Timestamp) {
+        if self.is_held(digest) {
+            return;
+        }
+        if let Some(held) = self.held.get_mut(digest) {
+            held.keep = held.keep.max(due);
+        }
+        self.nominate(due, digest, None);
+    }
+
+    fn lease(&mut self, repository: &RepositoryName, digest: &Digest, until: Timestamp) {
+        let lease = self.repositories.entry(repository.clone()).or_default().links.entry(*digest).or_insert(until);
+        *lease = until.max(*lease);
+        let lease = *lease;
+        self.nominate(lease, digest, Some(repository));
+    }
+
+    fn refuse(&self, publish: &PublishManifest) -> Option<Published> {
+        if !self.has_project(&publish.repository) {
+            return Some(Published::NoProject);
+        }
+        let present = |digest: &Digest| self.blob(&publish.repository, digest).filter(|row| row.quarantined.is_none());
+        let here = |digest: &Digest| {
+            publish.sparse || self.repository(&publish.repository).is_some_and(|r| r.manifests.contains_key(digest))
+        };
+        let (mut blobs, mut children) = (Vec::new(), Vec::new());
+        for digest in publish.blobs.iter().map(|needed| needed.digest) {
+            if present(&digest).is_none() && !blobs.contains(&digest) {
+                blobs.push(digest);
+            }
+        }
+        for digest in &publish.children {
+            if !here(digest) && !children.contains(digest) {
+                children.push(*digest);
+            }
+        }
+        if !blobs.is_empty() || !children.is_empty() {
+            return Some(Published::Missing { blobs, children });
+        }
+        publish.blobs.iter().find_map(|needed| {
+            let actual = present(&needed.digest)?.size;
+            let (digest, claimed) = (needed.digest, needed.size);
+            (actual != claimed).then_some(Published::WrongSize { digest, claimed, actual })
+        })
+    }
+
+    fn publish(&mut self, publish: PublishManifest) -> Published {
+        if let Some(refused) = self.refuse(&publish) {
+            return refused;
+        }
+        let (name, digest, act) = (publish.repository.clone(), publish.digest, publish.act.clone());
+        let size = publish.bytes.len() as u64;
+        self.hold(&digest, BlobRow { size, root: publish.root, committed: act.at, quarantined: None });
+        let repository = self.repositories.entry(name.clone()).or_default();
+        let mut pins: BTreeSet<Digest> = publish.blobs.iter().map(|needed| needed.digest).collect();
+        pins.extend(publish.optional_blobs.iter().filter(|blob| repository.links.contains_key(*blob)));
+        let referrer = Referrer {
+            digest,
+            media_type: publish.media_type.clone(),
+            size,
+            artifact_type: publish.artifact_type.clone(),
+            annotations: publish.annotations.clone(),
+        };
+        let stored = StoredManifest { digest, media_type: publish.media_type, bytes: publish.bytes };
+        let old = repository.manifests.remove(&digest);
+        pins.extend(old.iter().flat_map(|old| &old.pins));
+        repository.manifests.insert(digest, Manifest { stored, subject: publish.subject, referrer, pins });
+        let mut tags: Vec<Tag> = Vec::new();
+        for tag in publish.tags {
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+        for tag in &tags {
+            if repository.tags.insert(tag.clone(), digest) != Some(digest) {
+                repository.note(tag, Some(digest), &act);
+            }
+        }
+        self.tell(&act, What::ManifestPushed { repository: name, digest, tags });
+        Published::Done { created: old.is_none() }
+    }
+
+    fn delete_tag(&mut self, name: &RepositoryName, tag: &Tag, act: &Act) -> Option<Digest> {
+        let repository = self.repositories.get_mut(name)?;
+        let digest = repository.tags.remove(tag)?;
+        repository.note(tag, None, act);
+        self.tell(act, What::TagDeleted { repository: name.clone(), tag: tag.clone(), digest });
+        Some(digest)
+    }
+
+    fn delete_manifest(
+        &mut self,
+        name: &RepositoryName,
+        digest: &Digest,
+        due: Timestamp,
+        act: &Act,
+    ) -> Option<Vec<Tag>> {
+        let repository = self.repositories.get_mut(name)?;
+        let manifest = repository.manifests.remove(digest)?;
+        let tags: Vec<Tag> =
+            repository.tags.iter().filter(|(_, named)| *named == digest).map(|(tag, _)| tag.clone()).collect();
+        for tag in &tags {
+            repository.tags.remove(tag);
+            repository.note(tag, None, act);
+        }
+        let free: Vec<Digest> = manifest
+            .pins
+            .iter()
+            .filter(|blob| repository.pinned_by(blob).is_none() && repository.links.contains_key(blob))
+            .copied()
+            .collect();
+        for blob in free {
+            self.lease(name, &blob, due);
+        }
+        self.orphan(digest, due);
+        self.tell(act, What::ManifestDeleted { repository: name.clone(), digest: *digest, tags: tags.clone() });
+        Some(tags)
+    }
+
+    fn unlink(&mut self, name: &RepositoryName, digest: &Digest, due: Timestamp, act: &Act) -> UnlinkedBlob {
+        let Some(repository) = self.repositories.get_mut(name) else { return UnlinkedBlob::Absent };
+        if !repository.links.contains_key(digest) {
+            return UnlinkedBlob::Absent;
+        }
+        if let Some(by) = repository.pinned_by(digest) {
+            return UnlinkedBlob::Pinned { by };
+        }
+        repository.links.remove(digest);
+        self.orphan(digest, due);
+        self.tell(act, What::BlobUnlinked { repository: name.clone(), digest: *digest });
+        UnlinkedBlob::Done
+    }
+
+    fn judge(&self, candidate: &Candidate, now: Timestamp) -> Verdict {
+        let digest = &candidate.digest;
+        let Some(held) = self.held.get(digest) else { return Verdict::Needed };
+        let size = held.row.size;
+        let Some(name) = &candidate.repository else {
+            return match self.is_held(digest) {
+                true => Verdict::Needed,
+                false if held.keep > now => Verdict::Leased(held.keep),
+                false => Verdict::Free { size },
+            };
+        };
+        let Some(repository) = self.repository(name) else { return Verdict::Needed };
+        match repository.links.get(digest) {
+            None => Verdict::Needed,
+            Some(_) if repository.pinned_by(digest).is_some() => Verdict::Needed,
+            Some(lease) if *lease > now => Verdict::Leased(*lease),
+            Some(_) => {
+                let others = self.repositories.iter().any(|(other, r)| other != name && r.holds(digest));
+                if others || repository.manifests.contains_key(digest) {
+                    Verdict::Unlink
+                } else {
+                    Verdict::Free { size }
+                }
+            }
+        }
+    }
+
+    fn collect(&mut self, candidate: &Candidate, now: Timestamp) -> Verdict {
+        let verdict = self.judge(candidate, now);
+        self.candidates.remove(candidate);
+        match &verdict {
+            Verdict::Needed => {}
+            Verdict::Leased(until) => self.nominate(*until, &candidate.digest, candidate.repository.as_ref()),
+            Verdict::Unlink | Verdict::Free { .. } => {
+                let repository = candidate.repository.as_ref().and_then(|name| self.repositories.get_mut(name));
+                if let Some(repository) = repository {
+                    repository.links.remove(&candidate.digest);
+                }
+                if matches!(verdict, Verdict::Free { .. }) {
+                    self.held.remove(&candidate.digest);
+                }
+            }
+        }
+        verdict
+    }
+}
+
+/// Cuts a page out of everything, given in order with the names to page by.
+fn page<T>(all: impl Iterator<Item = (String, T)>, page: &Page) -> Listing<T> {
+    let mut rest = all.filter(|(name, _)| page.after.as_ref().is_none_or(|after| name > after)).map(|(_, item)| item);
+    let items: Vec<T> = rest.by_ref().take(page.limit).collect();
+    Listing { items, more: rest.next().is_some() }
+}
+
+impl MemoryMeta {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer<'a, T: Send + 'a>(&self, ask: impl FnOnce(&mut State) -> T) -> Answer<'a, T> {
+        Box::pin(ready(Ok::<T, MetaError>(ask(&mut self.state()))))
+    }
+}
+
+impl MetaStore for MemoryMeta {
+    fn setting(&self, name: &'static str) -> Answer<'_, Option<Vec<u8>>> {
+        self.answer(|state| state.settings.get(name).cloned())
+    }
+
+    fn put_setting(&self, name: &'static str, value: Vec<u8>) -> Answer<'_, ()> {
+        self.answer(|state| drop(state.settings.insert(name, value)))
+    }
+
+    fn project<'a>(&'a self, name: &'a ProjectName) -> Answer<'a, Option<Project>> {
+        self.answer(|state| state.projects.get(name).cloned())
+    }
+
+    fn create_project(&self, project: Project, act: Act) -> Answer<'_, bool> {
+        self.answer(|state| {
+            if state.projects.contains_key(&project.name) {
+                return false;
+            }
+            state.tell(&act, What::ProjectCreated { project: project.name.clone(), public: project.public });
+            state.projects.insert(project.name.clone(), project);
+            true
+        })
+    }
+
+    fn projects(&self, want: Page) -> Answer<'_, Listing<Project>> {
+        self.answer(|state| page(state.projects.iter().map(|(name, p)| (name.to_string(), p.clone())), &want))
+    }
+
+    fn project_bytes<'a>(&'a self, name: &'a ProjectName) -> Answer<'a, u64> {
+        self.answer(|state| {
+            let of_project = |digest: &Digest| {
+                state.repositories.iter().any(|(r, content)| r.project() == *name && content.holds(digest))
+            };
+            state.held.iter().filter(|(digest, _)| of_project(digest)).map(|(_, held)| held.row.size).sum()
+        })
+    }
+
+    fn manifest<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        reference: &'a Reference,
+    ) -> Answer<'a, Option<StoredManifest>> {
+        self.answer(|state| {
+            let repository = state.repository(repository)?;
+            let digest = match reference {
+                Reference::Tag(tag) => repository.tags.get(tag)?,
+                Reference::Digest(digest) => digest,
+            };
+            Some(repository.manifests.get(digest)?.stored.clone())
+        })
+    }
+
+    fn blob<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<BlobRow>> {
+        self.answer(|state| state.blob(repository, digest))
+    }
+
+    fn held<'a>(&'a self, digest: &'a Digest) -> Answer<'a, Option<BlobRow>> {
+        self.answer(|state| state.held.get(digest).map(|held| held.row.clone()))
+    }
+
+    fn all_held(&self, after: Option<Digest>, limit: usize) -> Answer<'_, Listing<(Digest, BlobRow)>> {
+        let want = Page { after: after.map(|digest| digest.to_string()), limit };
+        self.answer(|state| page(state.held.iter().map(|(d, held)| (d.to_string(), (*d, held.row.clone()))), &want))
+    }
+
+    fn blob_repositories<'a>(&'a self, digest: &'a Digest, limit: usize) -> Answer<'a, Vec<RepositoryName>> {
+        self.answer(|state| {
+            let linking = state.repositories.iter().filter(|(_, content)| content.links.contains_key(digest));
+            linking.map(|(name, _)| name.clone()).take(limit).collect()
+        })
+    }
+
+    fn tags<'a>(&'a self, repository: &'a RepositoryName, want: Page) -> Answer<'a, Option<Listing<Tag>>> {
+        self.answer(|state| {
+            let tags = &state.repository(repository)?.tags;
+            Some(page(tags.keys().map(|tag| (tag.to_string(), tag.clone())), &want))
+        })
+    }
+
+    fn tag_history<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        tag: &'a Tag,
+        limit: usize,
+    ) -> Answer<'a, Vec<TagVersion>> {
+        self.answer(|state| {
+            let versions = state.repository(repository).and_then(|content| content.history.get(tag));
+            versions.into_iter().flatten().rev().take(limit).cloned().collect()
+        })
+    }
+
+    fn repositories(&self, want: Page) -> Answer<'_, Listing<RepositoryName>> {
+        self.answer(|state| page(state.repositories.keys().map(|name| (name.to_string(), name.clone())), &want))
+    }
+
+    fn referrers<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        subject: &'a Digest,
+        artifact_type: Option<&'a MediaType>,
+        want: Page,
+    ) -> Answer<'a, Listing<Referrer>> {
+        self.answer(|state| {
+            let manifests = state.repository(repository).into_iter().flat_map(|content| content.manifests.values());
+            let referring = manifests.filter(|manifest| manifest.subject.as_ref() == Some(subject));
+            let entries = referring.map(|manifest| &manifest.referrer).filter(|entry| {
+                artifact_type.is_none_or(|artifact_type| entry.artifact_type.as_ref() == Some(artifact_type))
+            });
+            page(entries.map(|entry| (entry.digest.to_string(), entry.clone())), &want)
+        })
+    }
+
+    fn link_blob(&self, link: LinkBlob) -> Answer<'_, bool> {
+        self.answer(|state| {
+            if !state.has_project(&link.repository) {
+                return false;
+            }
+            let fresh = BlobRow { size: link.size, root: link.root, committed: link.act.at, quarantined: None };
+            state.hold(&link.digest, fresh);
+            state.lease(&link.repository, &link.digest, link.lease);
+            true
+        })
+    }
+
+    fn mount_blob(&self, mount: MountBlob) -> Answer<'_, Option<BlobRow>> {
+        self.answer(|state| {
+            let row = state.blob(&mount.from, &mount.digest).filter(|row| row.quarantined.is_none())?;
+            if !state.has_project(&mount.to) {
+                return None;
+            }
+            state.hold(&mount.digest, row.clone());
+            state.lease(&mount.to, &mount.digest, mount.lease);
+            Some(row)
+        })
+    }
+
+    fn publish_manifest(&self, publish: PublishManifest) -> Answer<'_, Published> {
+        self.answer(|state| state.publish(publish))
+    }
+
+    fn delete_tag<'a>(&'a self, repository: &'a RepositoryName, tag: &'a Tag, act: Act) -> Answer<'a, Option<Digest>> {
+        self.answer(|state| state.delete_tag(repository, tag, &act))
+    }
+
+    fn delete_manifest<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+        due: Timestamp,
+        act: Act,
+    ) -> Answer<'a, DeletedManifest> {
+        self.answer(|state| match state.delete_manifest(repository, digest, due, &act) {
+            Some(tags) => DeletedManifest::Done { tags },
+            None => DeletedManifest::Absent,
+        })
+    }
+
+    fn unlink_blob<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+        due: Timestamp,
+        act: Act,
+    ) -> Answer<'a, UnlinkedBlob> {
+        self.answer(|state| state.unlink(repository, digest, due, &act))
+    }
+
+    fn hold_blob<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+        until: Timestamp,
+        extend: Timestamp,
+    ) -> Answer<'a, Option<BlobRow>> {
+        self.answer(|state| {
+            let row = state.blob(repository, digest)?;
+            let content = state.repository(repository)?;
+            let leased = content.links.get(digest).is_some_and(|lease| *lease >= until);
+            if row.quarantined.is_none() && !leased && content.pinned_by(digest).is_none() {
+                state.lease(repository, digest, extend);
+            }
+            Some(row)
+        })
+    }
+
+    fn candidates(&self, now: Timestamp, after: Option<Candidate>, limit: usize) -> Answer<'_, Vec<Candidate>> {
+        self.answer(|state| {
+            let rest =
+                state.candidates.iter().filter(|candidate| after.as_ref().is_none_or(|after| *candidate > after));
+            rest.filter(|candidate| candidate.due <= now).take(limit).cloned().collect()
+        })
+    }
+
+    fn judge<'a>(&'a self, candidate: &'a Candidate, now: Timestamp) -> Answer<'a, Verdict> {
+        self.answer(|state| state.judge(candidate, now))
+    }
+
+    fn collect<'a>(&'a self, candidate: &'a Candidate, now: Timestamp) -> Answer<'a, Verdict> {
+        self.answer(|state| state.collect(candidate, now))
+    }
+
+    fn quarantine<'a>(&'a self, digest: &'a Digest, act: Act) -> Answer<'a, ()> {
+        self.answer(|state| {
+            let Some(held) = state.held.get_mut(digest).filter(|held| held.row.quarantined.is_none()) else { return };
+            held.row.quarantined = Some(act.at);
+            state.tell(&act, What::BlobQuarantined { digest: *digest });
+        })
+    }
+
+    fn outbox(&self, limit: usize) -> Answer<'_, Vec<Event>> {
+        self.answer(|state| state.outbox.values().take(limit).cloned().collect())
+    }
+
+    fn acknowledge(&self, seq: u64) -> Answer<'_, ()> {
+        self.answer(|state| state.outbox.retain(|at, _| *at > seq))
+    }
+
+    fn counts(&self) -> Answer<'_, Counts> {
+        self.answer(|state| {
+            let count = |n: usize| n as u64;
+            Counts {
+                projects: count(state.projects.len()),
+                repositories: count(state.repositories.len()),
+                manifests: state.repositories.values().map(|content| count(content.manifests.len())).sum(),
+                tags: state.repositories.values().map(|content| count(content.tags.len())).sum(),
+                blobs: count(state.held.len()),
+                bytes: state.held.values().map(|held| held.row.size).sum(),
+                candidates: count(state.candidates.len()),
+                outbox: count(state.outbox.len()),
+            }
+        })
+    }
+}

@@ -1,1 +1,135 @@
-//! To be written.
+//! The rows of the embedded engine, as they are written.
+//!
+//! A value is one version byte and a postcard body. It owns no state. A row that can't be read back is reported with its
+//! table and key, never guessed at.
+
+use protocol::{Digest, MediaType, Timestamp};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::BlobRow;
+
+/// The version every row is written in. A later program that writes another still reads this one.
+const VERSION: u8 = 1;
+
+/// A digest in its compact form: half the size of the text, which is what serde makes of a [`Digest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Compact(pub(super) Digest);
+
+impl Serialize for Compact {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0.to_key())
+    }
+}
+
+impl<'de> Deserialize<'de> for Compact {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Key;
+        impl serde::de::Visitor<'_> for Key {
+            type Value = Compact;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a digest in its compact form")
+            }
+
+            fn visit_bytes<E: serde::de::Error>(self, key: &[u8]) -> Result<Compact, E> {
+                Digest::from_key(key).map(Compact).ok_or_else(|| E::custom("not a digest"))
+            }
+        }
+        deserializer.deserialize_bytes(Key)
+    }
+}
+
+/// What a tag names.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct TagRow {
+    /// The manifest.
+    pub(super) digest: Compact,
+    /// When it was last pushed under this tag.
+    pub(super) pushed: Timestamp,
+}
+
+/// A manifest of one repository; its bytes stand elsewhere, once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct ManifestRow {
+    /// Under which it is served.
+    pub(super) media_type: MediaType,
+    /// Length in bytes.
+    pub(super) size: u64,
+    /// What it speaks about: where its referrers entry is found again.
+    pub(super) subject: Option<Compact>,
+    /// When it first came here.
+    pub(super) pushed: Timestamp,
+}
+
+/// What a manifest keeps alive in its repository.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct PartsRow {
+    /// Blobs it pins.
+    pub(super) blobs: Vec<Compact>,
+    /// Manifests it names: recorded, not protected; deleting one makes the index sparse.
+    pub(super) children: Vec<Compact>,
+}
+
+/// A blob as part of a repository.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct LinkRow {
+    /// Until when GC must not take it.
+    pub(super) lease: Timestamp,
+}
+
+/// Bytes this site holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct HeldRow {
+    /// What the contract shows of it.
+    pub(super) blob: BlobRow,
+    /// While no repository holds it: not to be freed before.
+    pub(super) keep: Timestamp,
+}
+
+/// A repository something was pushed to.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct RepositoryRow {
+    /// When that first happened.
+    pub(super) since: Timestamp,
+}
+
+/// Figures that are kept up with each intent, because finding them out would be a scan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Totals {
+    /// Sum of the lengths of everything held.
+    pub(super) bytes: u64,
+    /// The position the next event gets.
+    pub(super) next_event: u64,
+}
+
+/// Writes a row; `None` when its type can't be written, which is a mistake in its type.
+pub(super) fn encode<T: Serialize>(row: &T) -> Option<Vec<u8>> {
+    postcard::to_extend(row, vec![VERSION]).ok()
+}
+
+/// Reads a row; the error says what is wrong with it.
+pub(super) fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, String> {
+    match value.split_first() {
+        Some((&VERSION, body)) => postcard::from_bytes(body).map_err(|error| error.to_string()),
+        Some((version, _)) => Err(format!("row version {version} is not known")),
+        None => Err("the row is empty".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_round_trip_and_damage_is_told() {
+        let row = TagRow { digest: Compact(Digest::sha256(b"x")), pushed: Timestamp(7) };
+        let value = encode(&row).unwrap();
+        assert_eq!(decode::<TagRow>(&value).unwrap().digest, row.digest);
+        assert!(decode::<TagRow>(&value[..value.len() - 1]).is_err(), "cut short");
+        assert!(decode::<TagRow>(&[]).is_err());
+        let mut other = value;
+        other[0] = 9;
+        assert!(decode::<TagRow>(&other).unwrap_err().contains("version 9"));
+    }
+}

@@ -1,0 +1,247 @@
+//! The intents on manifests and tags, within one write transaction. Owns no state.
+//!
+//! As in [`super::intents`], what must hold is found out before the first write.
+
+use std::collections::BTreeSet;
+
+use protocol::{Digest, RepositoryName, Tag, Timestamp};
+
+use super::failure::Failure;
+use super::tables::{self, Kind};
+use super::writing::Writing;
+use crate::storage::meta::rows::{Compact, ManifestRow, PartsRow, TagRow};
+use crate::storage::meta::{Act, BlobRow, DeletedManifest, PublishManifest, Published, Referrer, TagVersion, What};
+
+impl Writing<'_> {
+    /// See [`crate::storage::meta::MetaStore::publish_manifest`].
+    pub(super) fn publish_manifest(&mut self, publish: &PublishManifest) -> Result<Published, Failure> {
+        if let Some(refused) = self.refuse(publish)? {
+            return Ok(refused);
+        }
+        let (repository, digest, at) = (&publish.repository, &publish.digest, publish.act.at);
+        self.note_repository(repository, at)?;
+        let size = publish.bytes.len() as u64;
+        self.hold(
+            repository,
+            digest,
+            Kind::Manifest,
+            BlobRow { size, root: publish.root, committed: at, quarantined: None },
+        )?;
+        let created = self.keep_manifest(publish, size)?;
+        self.keep_parts(publish)?;
+        self.keep_referrer(publish, size)?;
+        let mut seen = BTreeSet::new();
+        let tags: Vec<Tag> = publish.tags.iter().filter(|tag| seen.insert(*tag)).cloned().collect();
+        let what = What::ManifestPushed { repository: repository.clone(), digest: *digest, tags: tags.clone() };
+        let seq = self.tell(&publish.act, what)?;
+        for tag in &tags {
+            self.point(repository, tag, digest, seq, &publish.act)?;
+        }
+        Ok(Published::Done { created })
+    }
+
+    /// Why a manifest can't be published, if it can't.
+    fn refuse(&self, publish: &PublishManifest) -> Result<Option<Published>, Failure> {
+        if !self.has_project(&publish.repository)? {
+            return Ok(Some(Published::NoProject));
+        }
+        let (mut missing, mut wrong) = (Vec::new(), None);
+        for needed in &publish.blobs {
+            match self.tables.linked(&publish.repository, &needed.digest)? {
+                Some((_, blob)) if blob.quarantined.is_none() => {
+                    if blob.size != needed.size && wrong.is_none() {
+                        let (digest, claimed) = (needed.digest, needed.size);
+                        wrong = Some(Published::WrongSize { digest, claimed, actual: blob.size });
+                    }
+                }
+                Some(_) | None => missing.push(needed.digest),
+            }
+        }
+        let mut children = Vec::new();
+        if !publish.sparse {
+            for child in &publish.children {
+                if !self.tables.manifests.has(&tables::item(&publish.repository, child))? {
+                    children.push(*child);
+                }
+            }
+        }
+        if missing.is_empty() && children.is_empty() {
+            return Ok(wrong);
+        }
+        Ok(Some(Published::Missing { blobs: once(missing), children: once(children) }))
+    }
+
+    /// Writes the manifest itself; whether the repository did not hold it before.
+    fn keep_manifest(&mut self, publish: &PublishManifest, size: u64) -> Result<bool, Failure> {
+        let key = tables::item(&publish.repository, &publish.digest);
+        let old: Option<ManifestRow> = self.tables.manifests.get(&key)?;
+        let row = ManifestRow {
+            media_type: publish.media_type.clone(),
+            size,
+            subject: publish.subject.map(Compact),
+            pushed: old.as_ref().map_or(publish.act.at, |old| old.pushed),
+        };
+        self.tables.manifests.put(&key, &row)?;
+        let bytes = publish.digest.to_key();
+        if !self.tables.manifest_bytes.has(&bytes)? {
+            self.tables.manifest_bytes.put_raw(&bytes, &publish.bytes)?;
+        }
+        Ok(old.is_none())
+    }
+
+    /// Pins what it names. What an earlier push of it pinned stays pinned.
+    fn keep_parts(&mut self, publish: &PublishManifest) -> Result<(), Failure> {
+        let (repository, digest) = (&publish.repository, &publish.digest);
+        let key = tables::item(repository, digest);
+        let mut blobs: BTreeSet<Digest> = publish.blobs.iter().map(|needed| needed.digest).collect();
+        for optional in &publish.optional_blobs {
+            if self.tables.links.has(&tables::item(repository, optional))? {
+                blobs.insert(*optional);
+            }
+        }
+        let mut children: BTreeSet<Digest> = publish.children.iter().copied().collect();
+        let old: PartsRow = self.tables.parts.get(&key)?.unwrap_or_default();
+        blobs.extend(old.blobs.iter().map(|blob| blob.0));
+        children.extend(old.children.iter().map(|child| child.0));
+        for blob in &blobs {
+            self.tables.pins.mark(&tables::pin(repository, blob, digest))?;
+        }
+        let row = PartsRow {
+            blobs: blobs.into_iter().map(Compact).collect(),
+            children: children.into_iter().map(Compact).collect(),
+        };
+        self.tables.parts.put(&key, &row)
+    }
+
+    fn keep_referrer(&mut self, publish: &PublishManifest, size: u64) -> Result<(), Failure> {
+        let Some(subject) = &publish.subject else { return Ok(()) };
+        let row = Referrer {
+            digest: publish.digest,
+            media_type: publish.media_type.clone(),
+            size,
+            artifact_type: publish.artifact_type.clone(),
+            annotations: publish.annotations.clone(),
+        };
+        self.tables.referrers.put(&tables::referrer(&publish.repository, subject, &publish.digest), &row)
+    }
+
+    /// Lets a tag name a manifest. History gets a version only when it named another before.
+    fn point(
+        &mut self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        digest: &Digest,
+        seq: u64,
+        act: &Act,
+    ) -> Result<(), Failure> {
+        let key = tables::tag(repository, tag);
+        let old: Option<TagRow> = self.tables.tags.get(&key)?;
+        self.tables.tags.put(&key, &TagRow { digest: Compact(*digest), pushed: act.at })?;
+        if old.as_ref().is_some_and(|old| old.digest.0 == *digest) {
+            return Ok(());
+        }
+        if let Some(old) = old {
+            self.tables.tags_of.remove(&tables::tag_of(repository, &old.digest.0, tag))?;
+        }
+        self.tables.tags_of.mark(&tables::tag_of(repository, digest, tag))?;
+        self.tag_version(repository, tag, seq, &TagVersion { digest: Some(*digest), act: act.clone() })
+    }
+
+    /// See [`crate::storage::meta::MetaStore::delete_tag`].
+    pub(super) fn delete_tag(
+        &mut self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        act: &Act,
+    ) -> Result<Option<Digest>, Failure> {
+        let key = tables::tag(repository, tag);
+        let Some(row) = self.tables.tags.get::<TagRow>(&key)? else { return Ok(None) };
+        let digest = row.digest.0;
+        let what = What::TagDeleted { repository: repository.clone(), tag: tag.clone(), digest };
+        let seq = self.tell(act, what)?;
+        self.drop_tag(repository, tag, &digest, seq, act)?;
+        Ok(Some(digest))
+    }
+
+    fn drop_tag(
+        &mut self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        digest: &Digest,
+        seq: u64,
+        act: &Act,
+    ) -> Result<(), Failure> {
+        self.tables.tags.remove(&tables::tag(repository, tag))?;
+        self.tables.tags_of.remove(&tables::tag_of(repository, digest, tag))?;
+        self.tag_version(repository, tag, seq, &TagVersion { digest: None, act: act.clone() })
+    }
+
+    /// See [`crate::storage::meta::MetaStore::delete_manifest`].
+    pub(super) fn delete_manifest(
+        &mut self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        due: Timestamp,
+        act: &Act,
+    ) -> Result<DeletedManifest, Failure> {
+        let key = tables::item(repository, digest);
+        let Some(row) = self.tables.manifests.get::<ManifestRow>(&key)? else { return Ok(DeletedManifest::Absent) };
+        let parts: PartsRow = self.tables.parts.promised(&key)?;
+        let tags = self.tags_of(repository, digest)?;
+        let what = What::ManifestDeleted { repository: repository.clone(), digest: *digest, tags: tags.clone() };
+        let seq = self.tell(act, what)?;
+        for tag in &tags {
+            self.drop_tag(repository, tag, digest, seq, act)?;
+        }
+        if let Some(subject) = &row.subject {
+            self.tables.referrers.remove(&tables::referrer(repository, &subject.0, digest))?;
+        }
+        self.tables.manifests.remove(&key)?;
+        self.tables.parts.remove(&key)?;
+        for blob in &parts.blobs {
+            self.unpin(repository, &blob.0, digest, due)?;
+        }
+        if !self.let_go(repository, digest, Kind::Manifest)? {
+            self.orphan(digest, due)?;
+        }
+        if !self.tables.holders.any(&tables::holders(digest, Kind::Manifest))? {
+            self.tables.manifest_bytes.remove(&digest.to_key())?;
+        }
+        Ok(DeletedManifest::Done { tags })
+    }
+
+    /// The tags that name a manifest, in order.
+    fn tags_of(&self, repository: &RepositoryName, digest: &Digest) -> Result<Vec<Tag>, Failure> {
+        let prefix = tables::item(repository, digest);
+        let listing = self.tables.tags_of.page(&prefix, None, usize::MAX, |tag, _| {
+            let tag = tables::text(tag).and_then(|tag| tag.parse().ok());
+            tag.map(Some).ok_or_else(|| "the tag can't be read".into())
+        })?;
+        Ok(listing.items)
+    }
+
+    /// Ends the pin of a manifest on a blob. When it was the last, the link is leased until `due`: older candidates of
+    /// it may be due before, and whoever was told that the blob exists relies on that time.
+    fn unpin(
+        &mut self,
+        repository: &RepositoryName,
+        blob: &Digest,
+        by: &Digest,
+        due: Timestamp,
+    ) -> Result<(), Failure> {
+        self.tables.pins.remove(&tables::pin(repository, blob, by))?;
+        if self.tables.pinned_by(repository, blob)?.is_none()
+            && self.tables.links.has(&tables::item(repository, blob))?
+        {
+            self.lease(repository, blob, due)?;
+        }
+        Ok(())
+    }
+}
+
+/// Each digest once, in the order of its first place.
+fn once(mut digests: Vec<Digest>) -> Vec<Digest> {
+    let mut seen = BTreeSet::new();
+    digests.retain(|digest| seen.insert(*digest));
+    digests
+}

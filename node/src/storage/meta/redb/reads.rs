@@ -1,0 +1,186 @@
+//! Reads: each in a read transaction of its own, on the calling thread, beside whatever is being written.
+//!
+//! Owns no state. A read opens only the tables it needs: opening one costs as much as a lookup.
+
+use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
+
+use super::failure::Failure;
+use super::tables::{self, Kind, TOTALS, View};
+use crate::storage::meta::rows::{self, HeldRow, LinkRow, ManifestRow, TagRow, Totals};
+use crate::storage::meta::{
+    BlobRow, Candidate, Counts, Event, Listing, Page, Project, Referrer, StoredManifest, TagVersion, Verdict,
+};
+
+/// What [`crate::storage::meta::MetaStore::hold_blob`] finds before it decides whether to write.
+#[derive(Debug)]
+pub(super) enum Hold {
+    /// Nothing to write: this is the answer.
+    Known(Option<BlobRow>),
+    /// The lease has to be made longer first.
+    Extend,
+}
+
+impl View {
+    pub(super) fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(self.settings()?.raw(name.as_bytes())?.map(Vec::from))
+    }
+
+    pub(super) fn project(&self, name: &ProjectName) -> Result<Option<Project>, Failure> {
+        self.projects()?.get(name.as_str().as_bytes())
+    }
+
+    pub(super) fn project_page(&self, page: &Page) -> Result<Listing<Project>, Failure> {
+        self.projects()?.page(&[], after(page), page.limit, |_, value| rows::decode(value).map(Some))
+    }
+
+    pub(super) fn project_bytes(&self, name: &ProjectName) -> Result<u64, Failure> {
+        Ok(self.usage()?.get(name.as_str().as_bytes())?.unwrap_or_default())
+    }
+
+    pub(super) fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<StoredManifest>, Failure> {
+        let digest = match reference {
+            Reference::Digest(digest) => *digest,
+            Reference::Tag(tag) => match self.tags()?.get::<TagRow>(&tables::tag(repository, tag))? {
+                Some(row) => row.digest.0,
+                None => return Ok(None),
+            },
+        };
+        let Some(row) = self.manifests()?.get::<ManifestRow>(&tables::item(repository, &digest))? else {
+            return Ok(None);
+        };
+        let (table, key) = (self.manifest_bytes()?, digest.to_key());
+        let Some(bytes) = table.raw(&key)? else { return Err(table.damaged(&key, "the bytes are gone")) };
+        Ok(Some(StoredManifest { digest, media_type: row.media_type, bytes }))
+    }
+
+    pub(super) fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobRow>, Failure> {
+        if !self.links()?.has(&tables::item(repository, digest))? {
+            return Ok(None);
+        }
+        Ok(Some(self.held()?.promised::<HeldRow>(&digest.to_key())?.blob))
+    }
+
+    pub(super) fn held_row(&self, digest: &Digest) -> Result<Option<BlobRow>, Failure> {
+        Ok(self.held()?.get::<HeldRow>(&digest.to_key())?.map(|row| row.blob))
+    }
+
+    pub(super) fn all_held(&self, after: Option<&Digest>, limit: usize) -> Result<Listing<(Digest, BlobRow)>, Failure> {
+        let after = after.map(Digest::to_key);
+        self.held()?.page(&[], after.as_deref(), limit, |key, value| {
+            let digest = Digest::from_key(key).ok_or("the key is no digest")?;
+            Ok(Some((digest, rows::decode::<HeldRow>(value)?.blob)))
+        })
+    }
+
+    pub(super) fn blob_repositories(&self, digest: &Digest, limit: usize) -> Result<Vec<RepositoryName>, Failure> {
+        let prefix = tables::holders(digest, Kind::Blob);
+        Ok(self.holders()?.page(&prefix, None, limit, |name, _| repository_name(name))?.items)
+    }
+
+    pub(super) fn tag_page(&self, repository: &RepositoryName, page: &Page) -> Result<Option<Listing<Tag>>, Failure> {
+        if !self.repositories()?.has(repository.as_str().as_bytes())? {
+            return Ok(None);
+        }
+        let prefix = tables::repository(repository);
+        let listing = self.tags()?.page(&prefix, after(page), page.limit, |tag, _| {
+            let tag = tables::text(tag).and_then(|tag| tag.parse().ok());
+            tag.map(Some).ok_or_else(|| "the tag can't be read".into())
+        })?;
+        Ok(Some(listing))
+    }
+
+    pub(super) fn versions(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        limit: usize,
+    ) -> Result<Vec<TagVersion>, Failure> {
+        let prefix = tables::tag_versions(repository, tag);
+        Ok(self.tag_history()?.page(&prefix, None, limit, |_, value| rows::decode(value).map(Some))?.items)
+    }
+
+    pub(super) fn repository_page(&self, page: &Page) -> Result<Listing<RepositoryName>, Failure> {
+        self.repositories()?.page(&[], after(page), page.limit, |name, _| repository_name(name))
+    }
+
+    pub(super) fn referrer_page(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        artifact_type: Option<&MediaType>,
+        page: &Page,
+    ) -> Result<Listing<Referrer>, Failure> {
+        let prefix = tables::referrers(repository, subject);
+        self.referrers()?.page(&prefix, after(page), page.limit, |_, value| {
+            let row: Referrer = rows::decode(value)?;
+            Ok((artifact_type.is_none() || row.artifact_type.as_ref() == artifact_type).then_some(row))
+        })
+    }
+
+    pub(super) fn hold(&self, repository: &RepositoryName, digest: &Digest, until: Timestamp) -> Result<Hold, Failure> {
+        let key = tables::item(repository, digest);
+        let Some(link) = self.links()?.get::<LinkRow>(&key)? else { return Ok(Hold::Known(None)) };
+        let blob = self.held()?.promised::<HeldRow>(&digest.to_key())?.blob;
+        // Nobody can rely on damaged bytes: they have to be pushed again, and that leases.
+        if blob.quarantined.is_some() || link.lease >= until || self.pins()?.any(&key)? {
+            return Ok(Hold::Known(Some(blob)));
+        }
+        Ok(Hold::Extend)
+    }
+
+    pub(super) fn due(
+        &self,
+        now: Timestamp,
+        after: Option<&Candidate>,
+        limit: usize,
+    ) -> Result<Vec<Candidate>, Failure> {
+        let (after, table) = (after.map(tables::candidate), self.candidates()?);
+        let mut due = Vec::new();
+        table.scan(&[], after.as_deref(), |key, _| {
+            let Some(candidate) = tables::read_candidate(key) else {
+                return Err(table.damaged(key, "the candidate can't be read"));
+            };
+            if candidate.due > now || due.len() == limit {
+                return Ok(false);
+            }
+            due.push(candidate);
+            Ok(true)
+        })?;
+        Ok(due)
+    }
+
+    pub(super) fn verdict(&self, candidate: &Candidate, now: Timestamp) -> Result<Verdict, Failure> {
+        self.all()?.judge(candidate, now)
+    }
+
+    pub(super) fn events(&self, limit: usize) -> Result<Vec<Event>, Failure> {
+        Ok(self.outbox()?.page(&[], None, limit, |_, value| rows::decode(value).map(Some))?.items)
+    }
+
+    pub(super) fn counts(&self) -> Result<Counts, Failure> {
+        let totals: Totals = self.totals()?.get(TOTALS)?.unwrap_or_default();
+        Ok(Counts {
+            projects: self.projects()?.count()?,
+            repositories: self.repositories()?.count()?,
+            manifests: self.manifests()?.count()?,
+            tags: self.tags()?.count()?,
+            blobs: self.held()?.count()?,
+            bytes: totals.bytes,
+            candidates: self.candidates()?.count()?,
+            outbox: self.outbox()?.count()?,
+        })
+    }
+}
+
+fn after(page: &Page) -> Option<&[u8]> {
+    page.after.as_deref().map(str::as_bytes)
+}
+
+fn repository_name(name: &[u8]) -> Result<Option<RepositoryName>, String> {
+    let name = tables::text(name).and_then(|name| name.parse().ok());
+    name.map(Some).ok_or_else(|| "the repository can't be read".into())
+}

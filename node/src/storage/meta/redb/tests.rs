@@ -1,0 +1,350 @@
+//! What only the embedded engine promises: durability, group commit, and what it does when the disk fails.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use protocol::seam::FileSystem;
+use protocol::{ContentRoot, Digest, RepositoryName, Timestamp};
+
+use super::memory_disk::MemoryDisk;
+use super::{OpenRedb, RedbMeta, newest_good, prune, snapshots};
+use crate::storage::Health;
+use crate::storage::meta::{Act, LinkBlob, MetaError, MetaStore, Project};
+use crate::workers::Scope;
+
+const PATH: &str = "/data/meta.redb";
+const SNAPSHOTS: &str = "/data/snapshots";
+
+struct Node {
+    meta: RedbMeta,
+    health: Health,
+    scope: Scope,
+}
+
+impl Node {
+    fn open(disk: &MemoryDisk) -> Self {
+        Self::try_open(disk, PATH).unwrap()
+    }
+
+    fn try_open(disk: &MemoryDisk, path: &str) -> Result<Self, MetaError> {
+        let (health, scope) = (Health::new(), Scope::new());
+        let options = OpenRedb {
+            fs: Arc::new(disk.clone()),
+            path: path.into(),
+            cache: 1 << 20,
+            sync: true,
+            health: health.clone(),
+            scope: scope.clone(),
+        };
+        Ok(Self { meta: RedbMeta::open(options)?, health, scope })
+    }
+
+    /// Opened, with the project in which [`link`] links.
+    async fn with_project(disk: &MemoryDisk) -> Self {
+        let node = Self::open(disk);
+        let name = protocol::ProjectName::library();
+        let project = Project { name, public: true, sparse_index: false, created: act().at };
+        node.meta.create_project(project, act()).await.unwrap();
+        node
+    }
+
+    async fn close(self) {
+        let Self { meta, scope, .. } = self;
+        drop(meta);
+        assert_eq!(scope.stop(Duration::from_secs(10)).await, 0, "the writer ended");
+    }
+
+    async fn has(&self, n: usize) -> bool {
+        self.meta.blob(&repository(), &blob(n)).await.unwrap().is_some()
+    }
+
+    /// Many links at once, each in a task of its own; the answers in their order.
+    async fn link_many(&self, numbers: std::ops::Range<usize>) -> Vec<Result<bool, MetaError>> {
+        let tasks: Vec<_> = numbers
+            .map(|n| {
+                let (meta, scope) = (self.meta.clone(), self.scope.clone());
+                async move { scope.run("test", async move { meta.link_blob(link(n)).await }).await.unwrap() }
+            })
+            .collect();
+        join_all(tasks).await
+    }
+}
+
+/// Waits for all of them at the same time.
+async fn join_all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut waiting: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        for (future, answer) in &mut waiting {
+            if answer.is_none()
+                && let std::task::Poll::Ready(value) = future.as_mut().poll(context)
+            {
+                *answer = Some(value);
+            }
+        }
+        if waiting.iter().all(|(_, answer)| answer.is_some()) {
+            return std::task::Poll::Ready(());
+        }
+        std::task::Poll::Pending
+    })
+    .await;
+    waiting.into_iter().filter_map(|(_, answer)| answer).collect()
+}
+
+fn act() -> Act {
+    Act { actor: "tester".into(), at: Timestamp(1), request: "r".into() }
+}
+
+fn repository() -> RepositoryName {
+    "library/a".parse().unwrap()
+}
+
+fn blob(n: usize) -> Digest {
+    Digest::sha256(&n.to_be_bytes())
+}
+
+fn link(n: usize) -> LinkBlob {
+    let (repository, digest, root) = (repository(), blob(n), ContentRoot([0; 32]));
+    LinkBlob { repository, digest, size: 8, root, lease: Timestamp(100), act: act() }
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_reopen() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    assert!(node.meta.link_blob(link(1)).await.unwrap());
+    let counts = node.meta.counts().await.unwrap();
+    // As a crash leaves it: nothing closed.
+    let crashed = disk.bytes(Path::new(PATH));
+    node.close().await;
+    for bytes in [disk.bytes(Path::new(PATH)), crashed] {
+        disk.put(Path::new(PATH), bytes);
+        let node = Node::open(&disk);
+        assert!(node.has(1).await);
+        assert_eq!(node.meta.counts().await.unwrap(), counts);
+        node.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_left_half_made_is_made_again() {
+    let disk = MemoryDisk::default();
+    let new = format!("{PATH}.new");
+    for half in [Vec::new(), vec![0; 5000]] {
+        disk.put(Path::new(&new), half);
+        let node = Node::with_project(&disk).await;
+        node.close().await;
+        assert!(disk.file_len(Path::new(&new)).unwrap().is_none());
+        disk.remove_file(Path::new(PATH)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_waiting_intents_share_a_commit() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    disk.dials.sync_takes.store(5, Ordering::SeqCst);
+    let before = disk.dials.syncs.load(Ordering::SeqCst);
+    let answers = node.link_many(0..200).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(true))));
+    // Two syncs make one commit.
+    let commits = (disk.dials.syncs.load(Ordering::SeqCst) - before) / 2;
+    assert!((1..50).contains(&commits), "{commits} commits for 200 intents");
+    assert_eq!(node.meta.counts().await.unwrap().blobs, 200);
+    node.close().await;
+}
+
+#[tokio::test]
+async fn an_intent_that_writes_nothing_costs_no_sync() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    node.meta.link_blob(link(1)).await.unwrap();
+    let before = disk.dials.syncs.load(Ordering::SeqCst);
+    let absent = LinkBlob { repository: "nowhere/a".parse().unwrap(), ..link(2) };
+    assert!(!node.meta.link_blob(absent).await.unwrap());
+    assert!(node.meta.hold_blob(&repository(), &blob(1), Timestamp(50), Timestamp(90)).await.unwrap().is_some());
+    assert_eq!(disk.dials.syncs.load(Ordering::SeqCst), before);
+    node.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_intent_leaves_its_group_whole() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    // Damage the row of one blob, in a transaction of its own.
+    node.meta.link_blob(link(7)).await.unwrap();
+    node.meta.queue.write(0, |writing| writing.tables.held.put_raw(&blob(7).to_key(), b"\x09")).await.unwrap();
+    let before = node.meta.counts().await.unwrap();
+    disk.dials.sync_takes.store(20, Ordering::SeqCst);
+    let syncs = disk.dials.syncs.load(Ordering::SeqCst);
+    let answers = node.link_many(0..20).await;
+    for (n, answer) in answers.iter().enumerate() {
+        match answer {
+            Ok(true) => assert!(n != 7 && node.has(n).await),
+            Err(MetaError::Damaged(what)) => assert!(n == 7 && what.contains("held_1"), "{n}: {what}"),
+            other => panic!("{n}: {other:?}"),
+        }
+    }
+    assert!((disk.dials.syncs.load(Ordering::SeqCst) - syncs) / 2 < 19, "they shared commits");
+    let after = node.meta.counts().await.unwrap();
+    assert_eq!((after.blobs, after.bytes), (before.blobs + 19, before.bytes + 19 * 8));
+    assert_eq!(after.candidates, before.candidates + 19);
+    assert!(node.health.read_only().is_none(), "one row is damaged, not the disk");
+    node.close().await;
+}
+
+#[tokio::test]
+async fn an_intent_that_meets_damage_after_its_first_write_leaves_no_trace() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    let half = node.meta.queue.write(0, |writing| -> Result<(), _> {
+        writing.link_blob(&link(1))?;
+        Err(super::failure::Failure::Damaged("for the test".into()))
+    });
+    let whole = node.meta.link_blob(link(2));
+    let both = async { (half.await, whole.await) };
+    assert!(matches!(both.await, (Err(MetaError::Damaged(_)), Ok(true))));
+    assert!(!node.has(1).await && node.has(2).await);
+    assert_eq!(node.meta.counts().await.unwrap().bytes, 8);
+    node.close().await;
+}
+
+#[tokio::test]
+async fn a_failed_sync_turns_read_only_and_is_never_retried() {
+    for failing in [1, 2] {
+        let disk = MemoryDisk::default();
+        let node = Node::with_project(&disk).await;
+        node.meta.link_blob(link(1)).await.unwrap();
+        disk.dials.fail_sync_in.store(failing, Ordering::SeqCst);
+        assert!(matches!(node.meta.link_blob(link(2)).await, Err(MetaError::ReadOnly(_))));
+        assert!(node.health.read_only().is_some());
+        let (syncs, writes) = (disk.dials.syncs.load(Ordering::SeqCst), disk.dials.writes.load(Ordering::SeqCst));
+        assert!(matches!(node.meta.link_blob(link(3)).await, Err(MetaError::ReadOnly(_))));
+        assert!(node.has(1).await, "reads go on");
+        assert_eq!(node.meta.counts().await.unwrap().projects, 1);
+        node.close().await;
+        assert_eq!(disk.dials.syncs.load(Ordering::SeqCst), syncs, "no sync after the failed one");
+        assert_eq!(disk.dials.writes.load(Ordering::SeqCst), writes, "and nothing written");
+        let node = Node::open(&disk);
+        assert!(node.has(1).await && !node.has(3).await, "a restart recovers");
+        assert!(node.meta.link_blob(link(3)).await.unwrap());
+        node.close().await;
+    }
+}
+
+#[tokio::test]
+async fn writes_are_refused_once_anything_failed() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    node.health.fail("a blob could not be synced");
+    match node.meta.link_blob(link(1)).await {
+        Err(MetaError::ReadOnly(why)) => assert!(why.contains("a blob")),
+        other => panic!("{other:?}"),
+    }
+    assert!(!node.has(1).await);
+    node.close().await;
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_before_the_engine_meets_it() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    disk.dials.used.store((1 << 40) - 1000, Ordering::SeqCst);
+    assert!(matches!(node.meta.link_blob(link(1)).await, Err(MetaError::Full)));
+    assert!(node.health.read_only().is_none());
+    disk.dials.used.store(0, Ordering::SeqCst);
+    assert!(node.meta.link_blob(link(1)).await.unwrap(), "room was made");
+    disk.dials.full.store(true, Ordering::SeqCst);
+    assert!(matches!(node.meta.link_blob(link(2)).await, Err(MetaError::Full)), "met all the same");
+    assert!(node.health.read_only().is_some(), "then the engine is done for");
+    assert!(node.has(1).await && !node.has(2).await);
+    node.close().await;
+}
+
+#[tokio::test]
+async fn a_newer_format_is_refused() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    node.meta.put_setting(super::FORMAT_SETTING, b"2".to_vec()).await.unwrap();
+    node.close().await;
+    match Node::try_open(&disk, PATH).map(|_| ()) {
+        Err(MetaError::Engine(why)) => assert!(why.contains("format 2") && why.contains("newer"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn after_stop_the_queue_is_emptied_and_closed() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    disk.dials.sync_takes.store(10, Ordering::SeqCst);
+    let (meta, stop) = (node.meta.clone(), node.scope.clone());
+    let mut late = Box::pin(meta.link_blob(link(1)));
+    // Queued, not answered.
+    std::future::poll_fn(|context| std::task::Poll::Ready(late.as_mut().poll(context).is_ready())).await;
+    assert_eq!(stop.stop(Duration::from_secs(10)).await, 0);
+    assert!(late.await.unwrap(), "what was queued is done");
+    assert!(matches!(node.meta.link_blob(link(2)).await, Err(MetaError::Engine(_))));
+    assert!(node.has(1).await);
+}
+
+#[tokio::test]
+async fn a_snapshot_is_a_whole_copy_and_the_newest_good_one_is_found() {
+    let disk = MemoryDisk::default();
+    let dir = Path::new(SNAPSHOTS);
+    let node = Node::with_project(&disk).await;
+    assert_eq!(newest_good(&disk, dir).unwrap(), None);
+    for n in 0..4 {
+        node.meta.link_blob(link(n)).await.unwrap();
+        let path = node.meta.snapshot(dir, &format!("{n}")).unwrap();
+        node.meta.link_blob(link(10 + n)).await.unwrap();
+        let copy = Node::try_open(&disk, path.to_str().unwrap()).unwrap();
+        assert!(copy.has(n).await && !copy.has(10 + n).await, "the state of that moment");
+        assert_eq!(copy.meta.counts().await.unwrap().blobs, 2 * n as u64 + 1);
+        copy.close().await;
+    }
+    disk.put(&dir.join("meta-9.redb.part"), b"half".to_vec());
+    assert_eq!(snapshots(&disk, dir).unwrap(), ["0", "1", "2", "3"]);
+    assert_eq!(prune(&disk, dir, 3).unwrap(), ["0"]);
+    assert_eq!(newest_good(&disk, dir).unwrap().unwrap(), dir.join("meta-3.redb"));
+    let before = disk.bytes(&dir.join("meta-2.redb"));
+    // Damaged, cut short, and no database at all.
+    let mut bytes = disk.bytes(&dir.join("meta-3.redb"));
+    let middle = bytes.windows(8).rposition(|window| window == b"projects").unwrap_or(bytes.len() / 2);
+    bytes[middle] ^= 1;
+    disk.put(&dir.join("meta-3.redb"), bytes);
+    disk.put(&dir.join("meta-4.redb"), before[..before.len() / 3].to_vec());
+    disk.put(&dir.join("meta-5.redb"), b"not a database".to_vec());
+    disk.put(&dir.join("meta-6.redb"), Vec::new());
+    assert_eq!(newest_good(&disk, dir).unwrap().unwrap(), dir.join("meta-2.redb"));
+    assert_eq!(disk.bytes(&dir.join("meta-2.redb")), before, "checking changes nothing");
+    node.meta.snapshot(dir, "7").unwrap();
+    assert!(disk.file_len(&dir.join("meta-9.redb.part")).unwrap().is_none(), "what a crash left is gone");
+    assert_eq!(newest_good(&disk, dir).unwrap().unwrap(), dir.join("meta-7.redb"));
+    node.close().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_goes_in_batches_and_fails_clean() {
+    let disk = MemoryDisk::default();
+    let dir = Path::new(SNAPSHOTS);
+    let node = Node::with_project(&disk).await;
+    for n in 0..5_u8 {
+        let key = [n];
+        let row = vec![n; 3 * 1024 * 1024];
+        node.meta.queue.write(0, move |writing| writing.tables.manifest_bytes.put_raw(&key, &row)).await.unwrap();
+    }
+    let path = node.meta.snapshot(dir, "a").unwrap();
+    let copy = Node::try_open(&disk, path.to_str().unwrap()).unwrap();
+    for n in 0..5_u8 {
+        let bytes = copy.meta.shared.view().unwrap().manifest_bytes().unwrap().raw(&[n]).unwrap().unwrap();
+        assert!(bytes.len() == 3 * 1024 * 1024 && bytes.iter().all(|byte| *byte == n));
+    }
+    copy.close().await;
+    disk.dials.fail_sync_in.store(1, Ordering::SeqCst);
+    assert!(node.meta.snapshot(dir, "b").is_err());
+    assert_eq!(snapshots(&disk, dir).unwrap(), ["a"]);
+    assert!(node.health.read_only().is_none(), "a snapshot is not the store");
+    node.close().await;
+}

@@ -1,0 +1,215 @@
+//! One write transaction, as the intents see it: what several of them do alike.
+//!
+//! Owns the figures kept up in [`Totals`] while the transaction runs; nothing of it survives when that is not committed.
+
+use protocol::{Digest, RepositoryName, Tag, Timestamp};
+use redb::{ReadableTable, WriteTransaction};
+
+use super::failure::Failure;
+use super::tables::{self, Kind, TOTALS, Tables, Writable};
+use crate::storage::meta::rows::{HeldRow, LinkRow, RepositoryRow, Totals};
+use crate::storage::meta::{Act, BlobRow, Candidate, Event, TagVersion, Verdict, What};
+
+/// All tables, open for writing, and the totals.
+#[derive(Debug)]
+pub(super) struct Writing<'t> {
+    pub(super) tables: Tables<Writable<'t>>,
+    pub(super) totals: Totals,
+    before: Totals,
+}
+
+impl<'t> Writing<'t> {
+    /// Opens what a transaction works on.
+    pub(super) fn begin(transaction: &'t WriteTransaction) -> Result<Self, Failure> {
+        let tables = Tables::write(transaction)?;
+        let totals = tables.totals.get(TOTALS)?.unwrap_or_default();
+        Ok(Self { tables, totals, before: totals })
+    }
+
+    /// Closes it; whether there is anything to commit.
+    pub(super) fn end(mut self) -> Result<bool, Failure> {
+        if self.totals != self.before {
+            self.tables.totals.put(TOTALS, &self.totals)?;
+        }
+        Ok(self.tables.changed())
+    }
+
+    /// Whether the project of a repository is there.
+    pub(super) fn has_project(&self, repository: &RepositoryName) -> Result<bool, Failure> {
+        self.tables.projects.has(repository.project_str().as_bytes())
+    }
+
+    /// Notes that something was pushed to a repository.
+    pub(super) fn note_repository(&mut self, name: &RepositoryName, at: Timestamp) -> Result<(), Failure> {
+        let key = name.as_str().as_bytes();
+        if !self.tables.repositories.has(key)? {
+            self.tables.repositories.put(key, &RepositoryRow { since: at })?;
+        }
+        Ok(())
+    }
+
+    /// Notes an event; answers its position.
+    pub(super) fn tell(&mut self, act: &Act, what: What) -> Result<u64, Failure> {
+        let seq = self.totals.next_event;
+        self.totals.next_event += 1;
+        self.tables.outbox.put(&tables::position(seq), &Event { seq, act: act.clone(), what })?;
+        Ok(seq)
+    }
+
+    /// Notes what a tag names from now on. `seq` is the event that made it so, which orders the versions.
+    pub(super) fn tag_version(
+        &mut self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        seq: u64,
+        version: &TagVersion,
+    ) -> Result<(), Failure> {
+        self.tables.tag_history.put(&tables::tag_version(repository, tag, seq), version)
+    }
+
+    /// Notes a candidate.
+    pub(super) fn nominate(
+        &mut self,
+        due: Timestamp,
+        digest: &Digest,
+        repository: Option<&RepositoryName>,
+    ) -> Result<(), Failure> {
+        let key = tables::candidate(&Candidate { due, digest: *digest, repository: repository.cloned() });
+        self.tables.candidates.mark(&key)
+    }
+
+    /// Makes a repository a holder of bytes that are durable. The row of the bytes is written when it is new or ends a
+    /// quarantine; else it stays as it is.
+    pub(super) fn hold(
+        &mut self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        kind: Kind,
+        fresh: BlobRow,
+    ) -> Result<BlobRow, Failure> {
+        let key = digest.to_key();
+        let old: Option<HeldRow> = self.tables.held.get(&key)?;
+        let blob = match &old {
+            Some(row) if row.blob.quarantined.is_none() => row.blob.clone(),
+            Some(_) | None => fresh,
+        };
+        let row = HeldRow { blob: blob.clone(), keep: Timestamp(0) };
+        if old.as_ref() != Some(&row) {
+            self.tables.held.put(&key, &row)?;
+        }
+        if old.is_none() {
+            self.totals.bytes += blob.size;
+        }
+        let holder = tables::holder(digest, kind, repository);
+        if !self.tables.holders.has(&holder)? {
+            if !self.tables.project_holds(repository, digest)? {
+                self.add_usage(repository, i128::from(blob.size))?;
+            }
+            self.tables.holders.mark(&holder)?;
+        }
+        Ok(blob)
+    }
+
+    /// Ends what [`Writing::hold`] began; whether anybody still holds the bytes.
+    pub(super) fn let_go(&mut self, repository: &RepositoryName, digest: &Digest, kind: Kind) -> Result<bool, Failure> {
+        let row: HeldRow = self.tables.held.promised(&digest.to_key())?;
+        if self.tables.holders.remove(&tables::holder(digest, kind, repository))?
+            && !self.tables.project_holds(repository, digest)?
+        {
+            self.add_usage(repository, -i128::from(row.blob.size))?;
+        }
+        self.tables.is_held(digest)
+    }
+
+    /// Keeps bytes nobody holds any more until `due`, when GC looks at them.
+    pub(super) fn orphan(&mut self, digest: &Digest, due: Timestamp) -> Result<(), Failure> {
+        let key = digest.to_key();
+        let mut row: HeldRow = self.tables.held.promised(&key)?;
+        row.keep = row.keep.max(due);
+        self.tables.held.put(&key, &row)?;
+        self.nominate(due, digest, None)
+    }
+
+    fn add_usage(&mut self, repository: &RepositoryName, bytes: i128) -> Result<(), Failure> {
+        let key = repository.project_str().as_bytes();
+        let old: u64 = self.tables.usage.get(key)?.unwrap_or_default();
+        let new = u64::try_from((i128::from(old) + bytes).max(0)).unwrap_or(u64::MAX);
+        self.tables.usage.put(key, &new)
+    }
+}
+
+impl<T: ReadableTable<&'static [u8], &'static [u8]>> Tables<T> {
+    /// A blob of a repository: its link, and the row of its bytes.
+    pub(super) fn linked(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<(LinkRow, BlobRow)>, Failure> {
+        let Some(link) = self.links.get::<LinkRow>(&tables::item(repository, digest))? else { return Ok(None) };
+        let held: HeldRow = self.held.promised(&digest.to_key())?;
+        Ok(Some((link, held.blob)))
+    }
+
+    /// A manifest of the repository that needs a blob.
+    pub(super) fn pinned_by(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Digest>, Failure> {
+        let prefix = tables::item(repository, digest);
+        match self.pins.first(&prefix)? {
+            Some(by) => match Digest::from_key(&by) {
+                Some(by) => Ok(Some(by)),
+                None => Err(self.pins.damaged(&prefix, "the pinning digest can't be read")),
+            },
+            None => Ok(None),
+        }
+    }
+
+    /// Whether any repository holds bytes.
+    pub(super) fn is_held(&self, digest: &Digest) -> Result<bool, Failure> {
+        Ok(self.holders.any(&tables::holders(digest, Kind::Blob))?
+            || self.holders.any(&tables::holders(digest, Kind::Manifest))?)
+    }
+
+    /// Whether any repository of the same project holds bytes.
+    fn project_holds(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, Failure> {
+        let project = repository.project_str();
+        Ok(self.holders.any(&tables::project_holders(digest, Kind::Blob, project))?
+            || self.holders.any(&tables::project_holders(digest, Kind::Manifest, project))?)
+    }
+
+    /// What is to be done with a candidate. The candidate is a hint: links, pins and leases decide.
+    pub(super) fn judge(&self, candidate: &Candidate, now: Timestamp) -> Result<Verdict, Failure> {
+        let digest = &candidate.digest;
+        match &candidate.repository {
+            Some(repository) => self.judge_link(repository, digest, now),
+            None => match self.held.get::<HeldRow>(&digest.to_key())? {
+                None => Ok(Verdict::Needed),
+                Some(_) if self.is_held(digest)? => Ok(Verdict::Needed),
+                Some(row) if row.keep > now => Ok(Verdict::Leased(row.keep)),
+                Some(row) => Ok(Verdict::Free { size: row.blob.size }),
+            },
+        }
+    }
+
+    fn judge_link(&self, repository: &RepositoryName, digest: &Digest, now: Timestamp) -> Result<Verdict, Failure> {
+        let Some((link, blob)) = self.linked(repository, digest)? else { return Ok(Verdict::Needed) };
+        if self.pinned_by(repository, digest)?.is_some() {
+            return Ok(Verdict::Needed);
+        }
+        if link.lease > now {
+            return Ok(Verdict::Leased(link.lease));
+        }
+        let shared = self.other_holder(repository, digest)?;
+        Ok(if shared { Verdict::Unlink } else { Verdict::Free { size: blob.size } })
+    }
+
+    /// Whether the bytes of a linked blob are held by anyone but this link.
+    fn other_holder(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, Failure> {
+        let mut other = self.holders.any(&tables::holders(digest, Kind::Manifest))?;
+        if !other {
+            self.holders.scan(&tables::holders(digest, Kind::Blob), None, |name, _| {
+                other = name != repository.as_str().as_bytes();
+                Ok(!other)
+            })?;
+        }
+        Ok(other)
+    }
+}
