@@ -16,6 +16,7 @@ pub mod blobs;
 pub mod health;
 mod locks;
 pub mod meta;
+mod reading;
 pub mod rebuild;
 pub mod room;
 pub mod scrub;

@@ -261,6 +261,19 @@ impl Store {
         Ok(())
     }
 
+    /// Links bytes found on the disk, for a rebuild; `false` when they are not there or the project is not. Their
+    /// digest was checked, and their name was listed, so it survives a power cut.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn adopt(&self, link: LinkBlob) -> Result<bool, StoreError> {
+        let _lock = self.locks.lock(&link.digest).await;
+        if self.engines.blobs.open(&link.digest)?.is_none() {
+            return Ok(false);
+        }
+        Ok(self.meta().link_blob(link).await?)
+    }
+
     /// Removes bytes no row points at; returns whether there were any.
     ///
     /// # Errors
