@@ -25,7 +25,7 @@ use crate::registry::{Registry, Rules};
 use crate::storage::audit::{AuditError, AuditLog};
 use crate::storage::blobs::files::FileBlobs;
 use crate::storage::meta::redb::{OpenRedb, RedbMeta, newest_good};
-use crate::storage::meta::{Act, MetaError, MetaStore, Project};
+use crate::storage::meta::{Act, MetaError, Project};
 use crate::storage::rebuild::Rebuild;
 use crate::storage::room::{Room, RoomLimits};
 use crate::storage::snapshots::Snapshots;
@@ -533,6 +533,7 @@ pub fn rebuild_index(config: &Config, world: &World) -> Result<String, ServeErro
         let ground = Ground::open(config, world, &scope)?;
         make_library(&ground.store, &*world.clock).await?;
         let rebuild = Rebuild::new(Arc::clone(&ground.store), scope.clone());
+        let rebuild = rebuild.map_err(|error| MetaError::Engine(error.to_string()))?;
         let report = rebuild.run().await?;
         scope.stop(WORKERS_END).await;
         ground.engines.stop(WORKERS_END).await;

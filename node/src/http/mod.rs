@@ -38,7 +38,7 @@ use crate::telemetry::{Metrics, RequestIds};
 use crate::workers::Scope;
 
 pub use respond::respond;
-pub use server::{Bound, Server};
+pub use server::{BindError, Bound, Server};
 
 /// An answer on its way out.
 pub type Response = http::Response<body::Body>;

@@ -67,7 +67,9 @@ async fn post(call: &Call, body: &mut Receiving) -> Result<Response, Error> {
 }
 
 async fn issue(call: &Call, principal: &Principal, scopes: &[Scope]) -> Result<Response, Error> {
-    let issued = call.authenticator().issue(principal, call.gate(), scopes).await;
+    let granted = call.gate().grant(principal, scopes).await;
+    let granted = granted.map_err(|error| Error::authentication(error.into(), Challenge::administration()))?;
+    let issued = call.authenticator().issue(principal, granted);
     let issued = issued.map_err(|error| Error::authentication(error, Challenge::administration()))?;
     Ok(secret_json(StatusCode::OK, &token(&issued)?))
 }

@@ -11,7 +11,7 @@ use crate::storage::meta::{DeletedManifest, Needed, PublishManifest, Published, 
 use crate::storage::store::StoreError;
 
 /// Most tags one push may set.
-pub const MAX_TAGS: usize = 100;
+const MAX_TAGS: usize = 100;
 
 /// Why a manifest was not given, taken or deleted.
 #[derive(Debug, thiserror::Error)]

@@ -22,6 +22,8 @@ pub mod room;
 pub mod scrub;
 pub mod snapshots;
 pub mod store;
+#[cfg(test)]
+pub(crate) mod test_store;
 pub mod uploads;
 
 pub use health::{Health, ReadOnly};

@@ -42,6 +42,17 @@ pub struct RebuildReport {
     pub incomplete: u64,
 }
 
+impl std::fmt::Display for RebuildReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} files: {} known already, {} damaged; {} manifests recovered into {REPOSITORY} with {} blobs ({} bytes), \
+             {} left out because something they name is not here",
+            self.files, self.known, self.damaged, self.manifests, self.blobs, self.bytes, self.incomplete
+        )
+    }
+}
+
 /// Rebuilds rows from files. Meant for a store nobody else uses meanwhile.
 #[derive(Debug)]
 pub struct Rebuild {
