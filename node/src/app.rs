@@ -1,88 +1,599 @@
-//! Wires the rooms together. To be written: what stands here lets the command line be built and tried.
+//! Wires the rooms together: the only file that sees everything.
+//!
+//! Start: data directory and its lock, storage (recovered), accounts, rules, listeners bound, then ready. Stop: not ready
+//! any more, no new connections, running requests finish or their time is over, workers end, events reach the audit log,
+//! storage closes. A second signal does not wait.
 
+use std::future::Future;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::Timestamp;
-use protocol::seam::{Access, Clock, DirEntry, File, FileSystem, Sleep, Space};
+use protocol::ProjectName;
+use protocol::seam::{Access, Clock, Entropy, File, FileSystem};
+use tokio::sync::mpsc;
 
+use crate::auth::{AuthError, AuthRules, Authenticator, OpenAuth, Secret};
 use crate::cli::Host;
-use crate::config::Config;
+use crate::cli::welcome::{self, Address, AdminPassword};
+use crate::config::{self, Config};
+use crate::http::{self, AppState, Bound, Parts, Server};
+use crate::policy::Gate;
+use crate::registry::maintenance::{Upkeep, UpkeepParts};
+use crate::registry::{Registry, Rules};
+use crate::storage::audit::{AuditError, AuditLog};
+use crate::storage::blobs::files::FileBlobs;
+use crate::storage::meta::redb::{OpenRedb, RedbMeta, newest_good};
+use crate::storage::meta::{Act, MetaError, Project};
+use crate::storage::rebuild::Rebuild;
+use crate::storage::room::{Room, RoomLimits};
+use crate::storage::snapshots::Snapshots;
+use crate::storage::store::{Engines, Leases, Store, StoreError};
+use crate::storage::uploads::{OpenUploads, UploadLimits, Uploads};
+use crate::storage::Health;
+use crate::telemetry::{self, Gauges, Metrics};
+use crate::workers::Scope;
+use crate::world::{NoSync, RealClock, RealDisk, RealEntropy};
 
-/// What the commands need of the program.
+/// Where the operator sets the administrator's password.
+const PASSWORD_VARIABLE: &str = "PORTOLAN_ADMIN_PASSWORD";
+
+/// Longest wait for background work to end after the last request.
+const WORKERS_END: Duration = Duration::from_secs(20);
+
+/// How often events are moved to the audit log.
+const AUDIT_PERIOD: Duration = Duration::from_secs(1);
+
+/// How often expired sessions are given up and the ballast is looked after.
+const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(30);
+
+/// The world a node lives in.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The disk.
+    pub fs: Arc<dyn FileSystem>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl World {
+    /// The real one.
+    #[must_use]
+    pub fn real() -> Self {
+        Self { fs: Arc::new(RealDisk), clock: Arc::new(RealClock::new()), entropy: Arc::new(RealEntropy) }
+    }
+}
+
+/// Why a node did not start, or did not end in order.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Another node holds the data directory.
+    #[error("another node holds the data directory {0}: stop it, or give this one another with --data")]
+    Locked(String),
+    /// The data directory.
+    #[error("the data directory {0} can't be used: {1}")]
+    Data(String, io::Error),
+    /// The metadata.
+    #[error("the metadata can't be opened: {0}. If it is damaged, `portolan rebuild-index` starts from a snapshot")]
+    Meta(#[from] MetaError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The accounts.
+    #[error("the accounts can't be opened: {0}")]
+    Auth(#[from] AuthError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A listener, or its certificate.
+    #[error(transparent)]
+    Listen(#[from] http::BindError),
+    /// The runtime, or its signals.
+    #[error("the process can't be set up: {0}")]
+    Process(io::Error),
+    /// The logs.
+    #[error(transparent)]
+    Log(#[from] telemetry::logs::LogError),
+    /// Signalled twice, or work that would not end.
+    #[error("stopped before everything had ended")]
+    Aborted,
+}
+
+/// What the commands need of the program, in this world.
 #[must_use]
-pub fn host() -> Host {
-    Host { clock: Arc::new(Unwired), file_system: Arc::new(Unwired), serve, rebuild_index }
+pub fn host(world: World) -> Host {
+    let (for_serve, for_rebuild) = (world.clone(), world.clone());
+    Host {
+        clock: world.clock,
+        file_system: world.fs,
+        serve: Arc::new(move |config| serve(&config, &for_serve).map_err(|e| e.to_string())),
+        rebuild_index: Arc::new(move |config| rebuild_index(&config, &for_rebuild).map_err(|e| e.to_string())),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, ServeError> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Process)
 }
 
 /// Runs a node until it is told to stop.
 ///
 /// # Errors
-/// Why it could not, in one line.
-pub fn serve(_config: Config) -> Result<(), String> {
-    Err("serving is not wired up yet".into())
+/// [`ServeError`].
+pub fn serve(config: &Config, world: &World) -> Result<(), ServeError> {
+    telemetry::logs::init(&config.log)?;
+    let world = world_for(config, world);
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(run(config, &world));
+    // Threads that hang in the kernel must not keep the process: what they held is recovered at the next start.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
 }
 
-/// Makes the index again from what is on the disk.
+fn world_for(config: &Config, world: &World) -> World {
+    match config.storage.sync {
+        config::Sync::On => world.clone(),
+        config::Sync::Off => {
+            tracing::warn!("storage.sync is off: a power cut loses acknowledged pushes");
+            World { fs: Arc::new(NoSync::<dyn FileSystem>::new(Arc::clone(&world.fs))), ..world.clone() }
+        }
+    }
+}
+
+async fn run(config: &Config, world: &World) -> Result<(), ServeError> {
+    let mut signals = Signals::listen().map_err(ServeError::Process)?;
+    let node = Node::open(config, world).await?;
+    let socket = config.storage.data.join(crate::cli::SOCKET);
+    let clock = Arc::clone(&world.clock);
+    let server = Server::bind(&config.http, &config.limits, Some(&socket), clock).await?;
+    let bound = server.bound().clone();
+    node.upkeep.listens_on(addresses(&bound));
+    node.start_workers(config);
+    server.serve(&node.app, &node.requests);
+    node.app.readiness().ready();
+    node.announce(config, world, &bound)?;
+    tracing::info!(listen = ?addresses(&bound), "ready");
+    signals.next().await;
+    tracing::info!("stopping: running requests may finish; a second signal does not wait");
+    tokio::select! {
+        outcome = node.stop(config) => outcome,
+        () = signals.next() => {
+            tracing::warn!("stopped at once");
+            Err(ServeError::Aborted)
+        }
+    }
+}
+
+fn addresses(bound: &Bound) -> Vec<String> {
+    let scheme = if bound.tls { "https" } else { "http" };
+    let telemetry = bound.telemetry.map(|address| format!("http://{address}"));
+    std::iter::once(format!("{scheme}://{}", bound.main)).chain(telemetry).collect()
+}
+
+/// What is kept, opened and recovered. Also the ground on which crash tests stand.
+#[derive(Debug)]
+pub struct Ground {
+    /// The facade.
+    pub store: Arc<Store>,
+    /// Room on the disk.
+    pub room: Room,
+    /// Copies of the metadata.
+    pub snapshots: Snapshots,
+    /// Whether it takes writes.
+    pub health: Health,
+    /// What is done now and then with it, by hand in tests.
+    pub audit: AuditLog,
+    /// Owner of the writer of the metadata: stopped last.
+    pub engines: Scope,
+    /// Held while the data directory is in use.
+    _lock: Arc<dyn File>,
+}
+
+impl Ground {
+    /// Opens a data directory, made if absent, and recovers what an earlier process left. Work on it runs in `scope`,
+    /// which is to be stopped before [`Ground::engines`].
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub fn open(config: &Config, world: &World, scope: &Scope) -> Result<Self, ServeError> {
+        let World { fs, clock, entropy } = world;
+        let data = &config.storage.data;
+        let unusable = |error: io::Error| ServeError::Data(data.display().to_string(), error);
+        let lock = lock(&**fs, data)?;
+        make_directories(&**fs, data).map_err(unusable)?;
+        let health = Health::new();
+        let engines = Scope::new();
+        let meta = Arc::new(RedbMeta::open(OpenRedb {
+            fs: Arc::clone(fs),
+            path: data.join("meta.redb"),
+            cache: usize::try_from(config.storage.metadata_cache.0).unwrap_or(usize::MAX),
+            sync: config.storage.sync == config::Sync::On,
+            health: health.clone(),
+            scope: engines.clone(),
+        })?);
+        let room = Room::open(Arc::clone(fs), data.clone(), room_limits(config), Arc::clone(clock)).map_err(unusable)?;
+        let blobs = FileBlobs::open(Arc::clone(fs), data, Arc::clone(clock), scope.clone(), health.clone());
+        let uploads = Uploads::recover(OpenUploads {
+            fs: Arc::clone(fs),
+            dir: data.join("uploads"),
+            clock: Arc::clone(clock),
+            entropy: Arc::clone(entropy),
+            scope: scope.clone(),
+            health: health.clone(),
+            room: room.clone(),
+            limits: upload_limits(config),
+        })
+        .map_err(unusable)?;
+        let audit = AuditLog::open(Arc::clone(fs), data.join("audit"), health.clone())?;
+        let snapshots = Snapshots {
+            meta: Arc::clone(&meta),
+            fs: Arc::clone(fs),
+            dir: data.join("snapshots"),
+            kept: config.storage.snapshots_kept as usize,
+            scope: scope.clone(),
+        };
+        let engines_of_store = Engines {
+            meta,
+            blobs: Arc::new(blobs.map_err(unusable)?),
+            uploads,
+            health: health.clone(),
+            room: room.clone(),
+        };
+        let store = Arc::new(Store::new(engines_of_store, leases(config), Arc::clone(clock)));
+        Ok(Self { store, room, snapshots, health, audit, engines, _lock: lock })
+    }
+}
+
+fn lock(fs: &dyn FileSystem, data: &Path) -> Result<Arc<dyn File>, ServeError> {
+    let shown = data.display().to_string();
+    fs.create_dir_all(data).map_err(|error| ServeError::Data(shown.clone(), error))?;
+    fs.lock(&data.join("lock")).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => ServeError::Locked(shown),
+        _ => ServeError::Data(shown, error),
+    })
+}
+
+/// Directories whose owners expect them, and their names made durable.
+fn make_directories(fs: &dyn FileSystem, data: &Path) -> io::Result<()> {
+    for name in ["snapshots", "uploads"] {
+        fs.create_dir_all(&data.join(name))?;
+    }
+    fs.sync_dir(data)?;
+    match data.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => fs.sync_dir(Path::new(".")),
+        Some(parent) => fs.sync_dir(parent),
+        None => Ok(()),
+    }
+}
+
+fn room_limits(config: &Config) -> RoomLimits {
+    RoomLimits {
+        ballast: config.storage.ballast.0,
+        refuse_uploads_at: config.storage.refuse_uploads_at,
+        keep_free: config.storage.keep_free.0,
+    }
+}
+
+fn upload_limits(config: &Config) -> UploadLimits {
+    UploadLimits {
+        max_blob: config.limits.blob.0,
+        sessions: config.limits.uploads.into(),
+        per_principal: config.limits.uploads_per_principal.into(),
+        idle: config.limits.upload_idle.0,
+        age: config.limits.upload_age.0,
+    }
+}
+
+fn leases(config: &Config) -> Leases {
+    Leases { blob: config.gc.blob_lease.0, exists: config.gc.exists_lease.0, trash: config.gc.trash_ttl.0 }
+}
+
+/// A node, opened and not yet listening.
+struct Node {
+    app: Arc<AppState>,
+    upkeep: Arc<Upkeep>,
+    store: Arc<Store>,
+    audit: Arc<tokio::sync::Mutex<AuditLog>>,
+    clock: Arc<dyn Clock>,
+    /// Requests and what they start.
+    requests: Scope,
+    /// What runs now and then.
+    workers: Scope,
+    /// The writer of the metadata.
+    engines: Scope,
+    password: AdminPassword,
+    first_start: bool,
+    _lock: Arc<dyn File>,
+}
+
+impl Node {
+    async fn open(config: &Config, world: &World) -> Result<Self, ServeError> {
+        let requests = Scope::new();
+        let first_start = world.fs.file_len(&config.storage.data.join("meta.redb")).ok().flatten().is_none();
+        let ground = Ground::open(config, world, &requests)?;
+        let Ground { store, room, snapshots, health, audit, engines, _lock } = ground;
+        make_library(&*store, &*world.clock).await?;
+        let (authenticator, password) = open_auth(config, world, &store, &requests).await?;
+        let upkeep = Upkeep::new(UpkeepParts {
+            store: Arc::clone(&store),
+            room,
+            snapshots,
+            scrub_rate: config.scrub.rate.0,
+            clock: Arc::clone(&world.clock),
+            scope: requests.clone(),
+            data: config.storage.data.display().to_string(),
+        });
+        let rules = Rules { create: config.projects.create, page: config.limits.page as usize };
+        let registry = Registry::new(
+            Arc::clone(&store),
+            requests.clone(),
+            Arc::clone(&world.clock),
+            rules,
+            Arc::clone(&upkeep),
+        );
+        let metrics = Arc::new(Metrics::new());
+        metrics.watch({
+            let upkeep = Arc::clone(&upkeep);
+            move || gauges(&upkeep)
+        });
+        let app = AppState::new(Parts {
+            registry,
+            gate: Gate::new(Arc::clone(&store)),
+            authenticator: Arc::new(authenticator),
+            health,
+            scope: requests.clone(),
+            metrics,
+            clock: Arc::clone(&world.clock),
+            entropy: Arc::clone(&world.entropy),
+            settings: http::Settings::new(&config.http, &config.limits),
+        });
+        let audit = Arc::new(tokio::sync::Mutex::new(audit));
+        let (workers, clock) = (Scope::new(), Arc::clone(&world.clock));
+        let password = password.map_or(AdminPassword::Given, |made| AdminPassword::Made(made.reveal().into()));
+        Ok(Self { app, upkeep, store, audit, clock, requests, workers, engines, password, first_start, _lock })
+    }
+
+    /// Writes the address where programs find it, and says it where people do.
+    fn announce(&self, config: &Config, world: &World, bound: &Bound) -> Result<(), ServeError> {
+        let address = Address::of(config, bound.main, &host_name());
+        let file = config.storage.data.join("address");
+        write_address(&*world.fs, &file, bound)
+            .map_err(|error| ServeError::Data(file.display().to_string(), error))?;
+        let data = config.storage.data.display().to_string();
+        let text = match (&self.password, self.first_start) {
+            (AdminPassword::Made(_), _) | (AdminPassword::Given, true) => {
+                welcome::first_start(&address, &data, &self.password)
+            }
+            (AdminPassword::Given, false) => welcome::started(&address, &data),
+        };
+        crate::cli::terminal::say(&text);
+        Ok(())
+    }
+
+    fn start_workers(&self, config: &Config) {
+        let (audit, store) = (Arc::clone(&self.audit), Arc::clone(&self.store));
+        self.every("audit", AUDIT_PERIOD, move || drain_audit(Arc::clone(&audit), Arc::clone(&store)));
+        let (upkeep, store) = (Arc::clone(&self.upkeep), Arc::clone(&self.store));
+        self.every("housekeeping", HOUSEKEEPING_PERIOD, move || housekeeping(Arc::clone(&upkeep), Arc::clone(&store)));
+        let (upkeep, app) = (Arc::clone(&self.upkeep), Arc::clone(&self.app));
+        self.every("gc", config.gc.every.0, move || collect(Arc::clone(&upkeep), Arc::clone(&app)));
+        let upkeep = Arc::clone(&self.upkeep);
+        self.every("snapshot", config.storage.snapshot_every.0, move || snapshot(Arc::clone(&upkeep)));
+        if !config.scrub.every.0.is_zero() {
+            let (upkeep, app) = (Arc::clone(&self.upkeep), Arc::clone(&self.app));
+            self.every("scrub", config.scrub.every.0, move || scrub(Arc::clone(&upkeep), Arc::clone(&app)));
+        }
+    }
+
+    /// Runs `work` again and again, `period` after its last end, until the workers stop.
+    fn every<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        name: &'static str,
+        period: Duration,
+        work: impl Fn() -> F + Send + 'static,
+    ) {
+        let (scope, clock) = (self.workers.clone(), Arc::clone(&self.clock));
+        self.workers.spawn(name, async move {
+            loop {
+                tokio::select! {
+                    () = scope.stopping() => return,
+                    () = clock.sleep(period) => {}
+                }
+                work().await;
+            }
+        });
+    }
+
+    async fn stop(&self, config: &Config) -> Result<(), ServeError> {
+        self.app.readiness().draining();
+        // The server cuts what is left after its own limit; the rest is for work that outlives its request.
+        let mut left = self.requests.stop(config.http.drain.0 + WORKERS_END).await;
+        left += self.workers.stop(WORKERS_END).await;
+        drain_audit(Arc::clone(&self.audit), Arc::clone(&self.store)).await;
+        left += self.engines.stop(WORKERS_END).await;
+        tracing::info!(left, "stopped");
+        if left == 0 { Ok(()) } else { Err(ServeError::Aborted) }
+    }
+}
+
+/// The project that holds names of one component and that anyone may pull from.
+async fn make_library(store: &Store, clock: &dyn Clock) -> Result<(), ServeError> {
+    let name = ProjectName::library();
+    if store.meta().project(&name).await?.is_some() {
+        return Ok(());
+    }
+    let at = clock.now();
+    let project = Project { name, public: true, sparse_index: false, created: at };
+    store.meta().create_project(project, Act { actor: "portolan".into(), at, request: "start".into() }).await?;
+    Ok(())
+}
+
+async fn open_auth(
+    config: &Config,
+    world: &World,
+    store: &Arc<Store>,
+    tasks: &Scope,
+) -> Result<(Authenticator, Option<Secret>), ServeError> {
+    let set = std::env::var(PASSWORD_VARIABLE).ok().filter(|text| !text.is_empty()).map(Secret::new);
+    let parts = OpenAuth {
+        store: Arc::clone(store),
+        clock: Arc::clone(&world.clock),
+        entropy: Arc::clone(&world.entropy),
+        tasks: tasks.clone(),
+        rules: AuthRules {
+            token_ttl: config.auth.token_ttl.0,
+            cache_ttl: config.auth.credential_cache.0,
+            password_checks: config.limits.password_checks as usize,
+        },
+    };
+    Ok(Authenticator::open(parts, set).await?)
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// One line, complete or absent: written beside and moved into place.
+fn write_address(fs: &dyn FileSystem, file: &Path, bound: &Bound) -> io::Result<()> {
+    let scheme = if bound.tls { "https" } else { "http" };
+    let part = PathBuf::from(format!("{}.part", file.display()));
+    let handle = fs.open(&part, Access::Create)?;
+    handle.set_len(0)?;
+    handle.write_all_at(format!("{scheme}://{}\n", bound.main).as_bytes(), 0)?;
+    fs.rename(&part, file)
+}
+
+async fn drain_audit(audit: Arc<tokio::sync::Mutex<AuditLog>>, store: Arc<Store>) {
+    if let Err(error) = audit.lock().await.drain(store.meta()).await {
+        tracing::error!(%error, "events wait: they could not be written to the audit log");
+    }
+}
+
+/// The store's numbers as of now. The embedded engine answers reads at once; one that does not is left out.
+fn gauges(upkeep: &Upkeep) -> Gauges {
+    use std::task::{Context, Poll, Waker};
+    let mut status = std::pin::pin!(upkeep.status());
+    let Poll::Ready(Ok(status)) = status.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+        return Gauges::default();
+    };
+    Gauges {
+        blobs: status.counts.blobs,
+        bytes: status.counts.bytes,
+        manifests: status.counts.manifests,
+        tags: status.counts.tags,
+        repositories: status.counts.repositories,
+        gc_candidates: status.counts.candidates,
+        uploads_open: status.uploads,
+        disk_total: status.disk.total,
+        disk_available: status.disk.available,
+        read_only: status.read_only.is_some(),
+    }
+}
+
+async fn housekeeping(upkeep: Arc<Upkeep>, store: Arc<Store>) {
+    if let Err(error) = store.uploads().expire().await {
+        tracing::warn!(%error, "expired upload sessions could not be given up");
+    }
+    upkeep.restore_ballast();
+}
+
+async fn collect(upkeep: Arc<Upkeep>, app: Arc<AppState>) {
+    match upkeep.collect_garbage(false).await {
+        Ok(report) => {
+            app.metrics().garbage_collected(report.freed, report.freed_bytes);
+            tracing::info!(freed = report.freed, bytes = report.freed_bytes, unlinked = report.unlinked, "gc");
+        }
+        Err(error) => tracing::warn!(%error, "garbage collection did not end"),
+    }
+}
+
+async fn snapshot(upkeep: Arc<Upkeep>) {
+    if let Err(error) = upkeep.snapshot().await {
+        tracing::error!(%error, "no snapshot of the metadata could be made");
+    }
+}
+
+async fn scrub(upkeep: Arc<Upkeep>, app: Arc<AppState>) {
+    match upkeep.scrub().await {
+        Ok(report) => app.metrics().scrubbed(report.blobs, report.bytes, report.quarantined),
+        Err(error) => tracing::warn!(%error, "the scrub did not end"),
+    }
+}
+
+/// Makes the index again, while no node runs: from the newest good snapshot, then from the blobs.
 ///
 /// # Errors
-/// Why it could not, in one line.
-pub fn rebuild_index(_config: Config) -> Result<String, String> {
-    Err("rebuilding is not wired up yet".into())
+/// [`ServeError`].
+pub fn rebuild_index(config: &Config, world: &World) -> Result<String, ServeError> {
+    start_over(config, world)?;
+    runtime()?.block_on(async {
+        let scope = Scope::new();
+        let ground = Ground::open(config, world, &scope)?;
+        make_library(&ground.store, &*world.clock).await?;
+        let rebuild = Rebuild::new(Arc::clone(&ground.store), scope.clone());
+        let rebuild = rebuild.map_err(|error| MetaError::Engine(error.to_string()))?;
+        let report = rebuild.run().await?;
+        scope.stop(WORKERS_END).await;
+        ground.engines.stop(WORKERS_END).await;
+        Ok(report.to_string())
+    })
 }
 
-/// Stands in until the world is written.
-#[derive(Debug)]
-struct Unwired;
-
-impl Clock for Unwired {
-    fn now(&self) -> Timestamp {
-        let seconds = time::OffsetDateTime::now_utc().unix_timestamp();
-        Timestamp(u64::try_from(seconds).unwrap_or_default() * 1000)
+/// Sets the metadata aside and puts the newest good snapshot, if there is one, in its place.
+fn start_over(config: &Config, world: &World) -> Result<(), ServeError> {
+    let (fs, data) = (&*world.fs, &config.storage.data);
+    let unusable = |error: io::Error| ServeError::Data(data.display().to_string(), error);
+    let _lock = lock(fs, data)?;
+    make_directories(fs, data).map_err(unusable)?;
+    let snapshot = newest_good(fs, &data.join("snapshots"))?;
+    let (meta, aside) = (data.join("meta.redb"), data.join(format!("meta.redb.before-{:020}", world.clock.now().0)));
+    if fs.file_len(&meta).map_err(unusable)?.is_some() {
+        fs.rename(&meta, &aside).map_err(unusable)?;
     }
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
+    if let Some(snapshot) = snapshot {
+        copy(fs, &snapshot, &meta).map_err(unusable)?;
     }
-    fn sleep(&self, time: Duration) -> Sleep {
-        Box::pin(tokio::time::sleep(time))
-    }
+    fs.sync_dir(data).map_err(unusable)
 }
 
-fn unwired<T>() -> io::Result<T> {
-    Err(io::ErrorKind::Unsupported.into())
+/// Copies a file; the copy has its name only when it is whole and durable.
+fn copy(fs: &dyn FileSystem, from: &Path, to: &Path) -> io::Result<()> {
+    let part = PathBuf::from(format!("{}.part", to.display()));
+    let (source, target) = (fs.open(from, Access::Read)?, fs.open(&part, Access::Create)?);
+    target.set_len(0)?;
+    let (mut buffer, mut at) = (vec![0; 1 << 20], 0);
+    loop {
+        let read = source.read_at(&mut buffer, at)?;
+        if read == 0 {
+            break;
+        }
+        target.write_all_at(&buffer[..read], at)?;
+        at += read as u64;
+    }
+    target.sync()?;
+    fs.rename(&part, to)
 }
 
-impl FileSystem for Unwired {
-    fn open(&self, _: &Path, _: Access) -> io::Result<Arc<dyn File>> {
-        unwired()
+/// SIGTERM and SIGINT, one after the other.
+struct Signals(mpsc::Receiver<()>);
+
+impl Signals {
+    #[expect(clippy::disallowed_methods, reason = "it lives as long as the process, before and after every scope")]
+    fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (sender, receiver) = mpsc::channel(2);
+        for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+            let (mut stream, sender) = (signal(kind)?, sender.clone());
+            tokio::spawn(async move { while stream.recv().await.is_some() && sender.send(()).await.is_ok() {} });
+        }
+        Ok(Self(receiver))
     }
-    fn create_dir_all(&self, _: &Path) -> io::Result<()> {
-        unwired()
-    }
-    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
-        unwired()
-    }
-    fn rename_no_replace(&self, _: &Path, _: &Path) -> io::Result<()> {
-        unwired()
-    }
-    fn remove_file(&self, _: &Path) -> io::Result<()> {
-        unwired()
-    }
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
-        unwired()
-    }
-    fn list(&self, _: &Path) -> io::Result<Vec<DirEntry>> {
-        unwired()
-    }
-    fn file_len(&self, _: &Path) -> io::Result<Option<u64>> {
-        unwired()
-    }
-    fn space(&self, _: &Path) -> io::Result<Space> {
-        unwired()
-    }
-    fn lock(&self, _: &Path) -> io::Result<Arc<dyn File>> {
-        unwired()
+
+    async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
     }
 }

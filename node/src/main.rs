@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    node::cli::main(&node::app::host())
+    node::cli::main(&node::app::host(node::app::World::real()))
 }

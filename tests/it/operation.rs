@@ -59,7 +59,7 @@ fn the_index_is_built_again_from_a_snapshot_and_the_blobs() {
     push::manifest(&web, "shop/app", "multi", &index).expect(201);
     node.stop();
     fs::write(node.data().join("meta.redb"), b"this is no database").unwrap();
-    let rebuilt = node.cli(&["rebuild-index"]).expect_success();
+    let rebuilt = node.cli(&["rebuild-index", "--yes"]).expect_success();
     assert!(rebuilt.everything().contains("lost-found/recovered"), "{}", rebuilt.everything());
     node.restart();
     let web = node.admin();
@@ -84,7 +84,7 @@ fn the_index_is_built_again_from_the_blobs_alone() {
     node.kill9();
     fs::remove_file(node.data().join("meta.redb")).unwrap();
     let _ = fs::remove_dir_all(node.data().join("snapshots"));
-    node.cli(&["rebuild-index"]).expect_success();
+    node.cli(&["rebuild-index", "--yes"]).expect_success();
     node.restart();
     let got = node.admin().get(&format!("/v2/lost-found/recovered/manifests/{}", image.digest)).expect(200);
     assert_eq!(got.body, image.manifest);

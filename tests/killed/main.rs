@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         Ok(at) => World { fs: Arc::new(KillingDisk::new(Arc::clone(&world.fs), &at)), ..world },
         Err(_) => world,
     };
-    node::cli::main_in(world)
+    node::cli::main(&node::app::host(world))
 }
 
 /// Where and when to strike.

@@ -288,11 +288,12 @@ fn lost(error: crate::workers::Lost) -> AuthError {
 mod tests {
     use super::*;
     use crate::storage::test_store;
+    use crate::world::scratch::Scratch;
 
     const PASSWORD: &str = "correct horse";
 
     async fn authenticator(rules: AuthRules) -> Authenticator {
-        let store = test_store::in_memory();
+        let store = test_store::in_memory(&Scratch::new());
         let clock = test_store::clock();
         let parts =
             OpenAuth { store, clock, entropy: Arc::new(test_store::Numbers::default()), tasks: Tasks::new(), rules };

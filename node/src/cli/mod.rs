@@ -36,16 +36,25 @@ use failure::{Code, Failure};
 use terminal::{Format, Terminal};
 
 /// What the program gives to the commands. Made by `app`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Host {
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// The disk.
     pub file_system: Arc<dyn FileSystem>,
     /// Runs a node until it is told to stop.
-    pub serve: fn(Config) -> Result<(), String>,
+    pub serve: Run<()>,
     /// Makes the index again from what is on the disk, while no node runs; answers with what it found.
-    pub rebuild_index: fn(Config) -> Result<String, String>,
+    pub rebuild_index: Run<String>,
+}
+
+/// Something a command has the program do, with an error in one line.
+pub type Run<T> = Arc<dyn Fn(Config) -> Result<T, String> + Send + Sync>;
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("clock", &self.clock).finish_non_exhaustive()
+    }
 }
 
 /// An edge registry for OCI artifacts.

@@ -31,6 +31,12 @@ pub enum Tone {
     Bad,
 }
 
+/// Says something to whoever started the node: stdout, outside of any command's answer.
+pub fn say(text: &str) {
+    // A closed stdout is no reason not to serve.
+    let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+}
+
 /// Whoever called.
 pub struct Terminal {
     format: Format,

@@ -94,6 +94,7 @@ impl Registry {
         request: &std::sync::Arc<str>,
     ) -> Result<(), BlobError> {
         let act = self.act(permit.principal(), request);
+        self.store.make_room();
         let due = self.store.due();
         let outcome =
             self.store.meta().unlink_blob(permit.repository(), digest, due, act).await.map_err(Fault::from)?;

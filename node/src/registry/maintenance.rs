@@ -1,15 +1,27 @@
-//! Looking after a node: status, garbage collection, scrub, snapshots. For administrators.
+//! Looking after a node: status, garbage collection, scrub, snapshots. For administrators, and for the node itself.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use protocol::Timestamp;
+use protocol::seam::Clock;
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, Registry};
 use crate::policy::AdminPermit;
 use crate::storage::meta::Counts;
-use crate::storage::store::GcReport;
+use crate::storage::room::Room;
+use crate::storage::scrub::Scrub;
+use crate::storage::snapshots::Snapshots;
+use crate::storage::store::StoreError;
+use crate::storage::{Store, room};
+use crate::workers::Scope;
+
+pub use crate::storage::scrub::ScrubReport;
+pub use crate::storage::store::GcReport;
 
 /// Room on the disk, as the node sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskStatus {
     /// Size in bytes.
     pub total: u64,
@@ -21,6 +33,13 @@ pub struct DiskStatus {
     pub ballast: bool,
 }
 
+impl From<room::RoomStatus> for DiskStatus {
+    fn from(room: room::RoomStatus) -> Self {
+        let room::RoomStatus { total, available, refusing_uploads, ballast } = room;
+        Self { total, available, refusing_uploads, ballast }
+    }
+}
+
 /// The last run of something that runs now and then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRun<T> {
@@ -28,21 +47,6 @@ pub struct LastRun<T> {
     pub ended: Timestamp,
     /// What it did; the text of the error when it failed.
     pub outcome: Result<T, String>,
-}
-
-/// What a scrub found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScrubReport {
-    /// Blobs read.
-    pub blobs: u64,
-    /// Bytes read.
-    pub bytes: u64,
-    /// Blobs found damaged, now in quarantine.
-    pub quarantined: u64,
-    /// Rows without bytes.
-    pub missing: u64,
-    /// Files without a row, now in the trash.
-    pub orphans: u64,
 }
 
 /// A node at a glance.
@@ -74,40 +78,183 @@ pub struct Status {
     pub snapshot: Option<Timestamp>,
 }
 
+/// What upkeep needs of the node.
+#[derive(Debug)]
+pub struct UpkeepParts {
+    /// What is kept.
+    pub store: Arc<Store>,
+    /// Room on the disk.
+    pub room: Room,
+    /// Copies of the metadata.
+    pub snapshots: Snapshots,
+    /// Most bytes a scrub reads in a second.
+    pub scrub_rate: u64,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Where runs go on when whoever asked hangs up.
+    pub scope: Scope,
+    /// The data directory, for people.
+    pub data: String,
+}
+
+/// Runs what keeps a node healthy, each kind one at a time, and remembers how the last run went.
+#[derive(Debug)]
+pub struct Upkeep {
+    parts: UpkeepParts,
+    started: (Timestamp, Duration),
+    listen: OnceLock<Vec<String>>,
+    gc: Runs<GcReport>,
+    scrub: Runs<ScrubReport>,
+    snapshot: tokio::sync::Mutex<()>,
+}
+
+/// The runs of one kind.
+#[derive(Debug)]
+struct Runs<T> {
+    turn: tokio::sync::Mutex<()>,
+    last: Mutex<Option<LastRun<T>>>,
+}
+
+impl<T> Default for Runs<T> {
+    fn default() -> Self {
+        Self { turn: tokio::sync::Mutex::default(), last: Mutex::default() }
+    }
+}
+
+impl<T: Clone> Runs<T> {
+    fn last(&self) -> Option<LastRun<T>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, ended: Timestamp, outcome: &Result<T, StoreError>) {
+        let outcome = outcome.as_ref().map(T::clone).map_err(ToString::to_string);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastRun { ended, outcome });
+    }
+}
+
+impl Upkeep {
+    /// Upkeep of a node that starts now.
+    #[must_use]
+    pub fn new(parts: UpkeepParts) -> Arc<Self> {
+        let started = (parts.clock.now(), parts.clock.monotonic());
+        Arc::new(Self {
+            parts,
+            started,
+            listen: OnceLock::new(),
+            gc: Runs::default(),
+            scrub: Runs::default(),
+            snapshot: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Notes the addresses the node listens on; the first call counts.
+    pub fn listens_on(&self, addresses: Vec<String>) {
+        let _ = self.listen.set(addresses);
+    }
+
+    /// Collects garbage. A dry run waits for no one and is remembered by no one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn collect_garbage(&self, dry_run: bool) -> Result<GcReport, StoreError> {
+        if dry_run {
+            return self.parts.store.collect_garbage(true).await;
+        }
+        let _turn = self.gc.turn.lock().await;
+        let outcome = self.parts.store.collect_garbage(false).await;
+        self.gc.remember(self.parts.clock.now(), &outcome);
+        outcome
+    }
+
+    /// Reads every blob again.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn scrub(&self) -> Result<ScrubReport, StoreError> {
+        let _turn = self.scrub.turn.lock().await;
+        let parts = &self.parts;
+        let scrub =
+            Scrub::new(Arc::clone(&parts.store), Arc::clone(&parts.clock), parts.scope.clone(), parts.scrub_rate);
+        let outcome = scrub.run().await;
+        self.scrub.remember(self.parts.clock.now(), &outcome);
+        outcome
+    }
+
+    /// Copies the metadata; returns as of when.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn snapshot(&self) -> Result<Timestamp, StoreError> {
+        let _turn = self.snapshot.lock().await;
+        let now = self.parts.clock.now();
+        self.parts.snapshots.take(now).await?;
+        Ok(now)
+    }
+
+    /// Takes the ballast's room again when there is room to spare.
+    pub fn restore_ballast(&self) {
+        if let Err(error) = self.parts.room.restore_ballast() {
+            tracing::debug!(%error, "the ballast file is not in place");
+        }
+    }
+
+    /// The node at a glance.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn status(&self) -> Result<Status, StoreError> {
+        let parts = &self.parts;
+        let uptime = parts.clock.monotonic().saturating_sub(self.started.1);
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            started: self.started.0,
+            uptime_seconds: uptime.as_secs(),
+            listen: self.listen.get().cloned().unwrap_or_default(),
+            data: parts.data.clone(),
+            read_only: parts.store.health().read_only().map(|fallen| fallen.cause.clone()),
+            counts: parts.store.meta().counts().await?,
+            disk: parts.room.status().map(DiskStatus::from).unwrap_or_default(),
+            uploads: parts.store.uploads().count(),
+            gc: self.gc.last(),
+            scrub: self.scrub.last(),
+            snapshot: parts.snapshots.newest(),
+        })
+    }
+}
+
 impl Registry {
     /// A node at a glance.
     ///
     /// # Errors
     /// [`Fault`].
-    #[expect(clippy::unused_async, clippy::todo, reason = "a stub: the lead writes it")]
     pub async fn status(&self, _permit: &AdminPermit) -> Result<Status, Fault> {
-        todo!()
+        Ok(self.upkeep.status().await?)
     }
 
-    /// Collects garbage now; `dry_run` only reports.
+    /// Collects garbage now; `dry_run` only reports. A run goes on when whoever asked hangs up.
     ///
     /// # Errors
     /// [`Fault`].
-    #[expect(clippy::unused_async, clippy::todo, reason = "a stub: the lead writes it")]
-    pub async fn collect_garbage(&self, _permit: &AdminPermit, _dry_run: bool) -> Result<GcReport, Fault> {
-        todo!()
+    pub async fn collect_garbage(&self, _permit: &AdminPermit, dry_run: bool) -> Result<GcReport, Fault> {
+        let upkeep = Arc::clone(&self.upkeep);
+        Ok(self.scope.run("collect garbage", async move { upkeep.collect_garbage(dry_run).await }).await??)
     }
 
-    /// Reads every blob again now.
+    /// Reads every blob again now. A run goes on when whoever asked hangs up.
     ///
     /// # Errors
     /// [`Fault`].
-    #[expect(clippy::unused_async, clippy::todo, reason = "a stub: the lead writes it")]
     pub async fn scrub(&self, _permit: &AdminPermit) -> Result<ScrubReport, Fault> {
-        todo!()
+        let upkeep = Arc::clone(&self.upkeep);
+        Ok(self.scope.run("scrub", async move { upkeep.scrub().await }).await??)
     }
 
     /// Makes a consistent copy of the metadata now; returns when it was made.
     ///
     /// # Errors
     /// [`Fault`].
-    #[expect(clippy::unused_async, clippy::todo, reason = "a stub: the lead writes it")]
     pub async fn snapshot(&self, _permit: &AdminPermit) -> Result<Timestamp, Fault> {
-        todo!()
+        let upkeep = Arc::clone(&self.upkeep);
+        Ok(self.scope.run("snapshot", async move { upkeep.snapshot().await }).await??)
     }
 }

@@ -11,7 +11,7 @@ use crate::storage::meta::{DeletedManifest, Needed, PublishManifest, Published, 
 use crate::storage::store::StoreError;
 
 /// Most tags one push may set.
-pub const MAX_TAGS: usize = 100;
+const MAX_TAGS: usize = 100;
 
 /// Why a manifest was not given, taken or deleted.
 #[derive(Debug, thiserror::Error)]
@@ -187,6 +187,7 @@ impl Registry {
         request: &Arc<str>,
     ) -> Result<Vec<Tag>, ManifestError> {
         let act = self.act(permit.principal(), request);
+        self.store.make_room();
         let due = self.store.due();
         let outcome =
             self.store.meta().delete_manifest(permit.repository(), digest, due, act).await.map_err(Fault::from)?;

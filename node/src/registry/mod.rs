@@ -23,6 +23,7 @@ use crate::storage::store::StoreError;
 use crate::workers::{Lost, Scope};
 
 pub use blobs::{Blob, BlobError};
+pub use maintenance::Upkeep;
 pub use manifests::{ManifestError, Push, Pushed};
 pub use projects::{NewProject, ProjectError};
 pub use referrers::Referrers;
@@ -66,13 +67,20 @@ pub struct Registry {
     scope: Scope,
     clock: Arc<dyn Clock>,
     rules: Rules,
+    upkeep: Arc<Upkeep>,
 }
 
 impl Registry {
     /// A registry over `store`, whose work runs in `scope`.
     #[must_use]
-    pub const fn new(store: Arc<Store>, scope: Scope, clock: Arc<dyn Clock>, rules: Rules) -> Self {
-        Self { store, scope, clock, rules }
+    pub const fn new(
+        store: Arc<Store>,
+        scope: Scope,
+        clock: Arc<dyn Clock>,
+        rules: Rules,
+        upkeep: Arc<Upkeep>,
+    ) -> Self {
+        Self { store, scope, clock, rules, upkeep }
     }
 
     fn act(&self, actor: &Arc<str>, request: &Arc<str>) -> Act {

@@ -44,6 +44,7 @@ impl Registry {
     /// [`TagError::Unknown`].
     pub async fn delete_tag(&self, permit: &Permit<Delete>, tag: &Tag, request: &Arc<str>) -> Result<(), TagError> {
         let act = self.act(permit.principal(), request);
+        self.store.make_room();
         let named = self.store.meta().delete_tag(permit.repository(), tag, act).await.map_err(Fault::from)?;
         named.map(|_| ()).ok_or(TagError::Unknown)
     }

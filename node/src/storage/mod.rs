@@ -16,10 +16,14 @@ pub mod blobs;
 pub mod health;
 mod locks;
 pub mod meta;
+mod reading;
 pub mod rebuild;
 pub mod room;
 pub mod scrub;
+pub mod snapshots;
 pub mod store;
+#[cfg(test)]
+pub(crate) mod test_store;
 pub mod uploads;
 
 pub use health::{Health, ReadOnly};

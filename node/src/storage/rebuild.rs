@@ -1,1 +1,343 @@
-//! To be written.
+//! `portolan rebuild-index`: what the files themselves tell when the metadata is lost or older than they are.
+//!
+//! Every file without a row that reads as a manifest, and hashes to its name, is published without a tag in the
+//! repository `lost-found/recovered`, after the blobs it names were read, checked and linked there. Images come before
+//! the indexes that name them. Nothing is removed: damaged files and those no manifest names stay for the next scrub.
+//! It can be run again, and stopped at any time: what has a row is done. A crash loses the file at hand.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::{Descriptor, Digest, Manifest, ManifestKind, RepositoryName, manifest};
+use serde::{Deserialize, Serialize};
+
+use super::blobs::{BlobStoreError, Listed};
+use super::meta::{Act, LinkBlob, Needed, Project, PublishManifest, Published};
+use super::reading::{Found, Reading};
+use super::store::{Store, StoreError};
+use crate::workers::Scope;
+
+/// Where recovered manifests go.
+pub const REPOSITORY: &str = "lost-found/recovered";
+
+const PAGE: usize = 256;
+
+/// What a rebuild found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebuildReport {
+    /// Files looked at.
+    pub files: u64,
+    /// Files that had a row.
+    pub known: u64,
+    /// Files that do not hash to their name.
+    pub damaged: u64,
+    /// Blobs linked.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Manifests published.
+    pub manifests: u64,
+    /// Manifests not published because something they name is not here, damaged, or of another length.
+    pub incomplete: u64,
+}
+
+impl std::fmt::Display for RebuildReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} files: {} known already, {} damaged; {} manifests recovered into {REPOSITORY} with {} blobs ({} bytes), \
+             {} left out because something they name is not here",
+            self.files, self.known, self.damaged, self.manifests, self.blobs, self.bytes, self.incomplete
+        )
+    }
+}
+
+/// Rebuilds rows from files. Meant for a store nobody else uses meanwhile.
+#[derive(Debug)]
+pub struct Rebuild {
+    store: Arc<Store>,
+    scope: Scope,
+    repository: RepositoryName,
+    report: RebuildReport,
+}
+
+impl Rebuild {
+    /// A rebuild of `store`, whose work runs in `scope`.
+    ///
+    /// # Errors
+    /// Never: [`REPOSITORY`] is a repository name.
+    pub fn new(store: Arc<Store>, scope: Scope) -> Result<Self, protocol::name::NameError> {
+        Ok(Self { store, scope, repository: REPOSITORY.parse()?, report: RebuildReport::default() })
+    }
+
+    /// Looks at every file.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was found so far stays found.
+    pub async fn run(mut self) -> Result<RebuildReport, StoreError> {
+        let project =
+            Project { name: self.repository.project(), public: false, sparse_index: true, created: self.store.now() };
+        self.store.meta().create_project(project, self.act()).await?;
+        let (images, indexes) = self.find().await?;
+        for digest in images.iter().chain(&indexes) {
+            self.recover(digest).await?;
+        }
+        Ok(self.report)
+    }
+
+    fn act(&self) -> Act {
+        Act { actor: "rebuild-index".into(), at: self.store.now(), request: "rebuild-index".into() }
+    }
+
+    /// Manifests without a row: images, and indexes. The whole walk comes first: what is listed survives a power cut,
+    /// so rows may point at it.
+    async fn find(&mut self) -> Result<(Vec<Digest>, Vec<Digest>), StoreError> {
+        let (mut images, mut indexes) = (Vec::new(), Vec::new());
+        let mut after = None;
+        loop {
+            let (page, more) = self.store.blobs().list(after, PAGE).await?;
+            for listed in &page {
+                match self.look(listed).await? {
+                    Some(manifest) if manifest.kind().is_index() => indexes.push(listed.digest),
+                    Some(_) => images.push(listed.digest),
+                    None => {}
+                }
+            }
+            after = page.last().map(|listed| listed.digest).or(after);
+            if !more {
+                return Ok((images, indexes));
+            }
+        }
+    }
+
+    async fn look(&mut self, listed: &Listed) -> Result<Option<Manifest>, StoreError> {
+        self.report.files += 1;
+        if self.store.meta().held(&listed.digest).await?.is_some_and(|row| row.quarantined.is_none()) {
+            self.report.known += 1;
+            return Ok(None);
+        }
+        let Some(bytes) = self.bytes(&listed.digest).await? else { return Ok(None) };
+        Ok(read_manifest(&bytes))
+    }
+
+    /// The bytes of what may be a manifest; `None` for anything too large, gone or damaged.
+    async fn bytes(&mut self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
+        let Some(blob) = self.store.open(digest)? else { return Ok(None) };
+        if blob.size > manifest::MAX_BYTES as u64 {
+            return Ok(None);
+        }
+        let digest = *digest;
+        let work = move || -> io::Result<Option<Bytes>> {
+            let mut bytes = vec![0; usize::try_from(blob.size).map_err(io::Error::other)?];
+            let mut at = 0;
+            while at < bytes.len() {
+                match blob.file.read_at(&mut bytes[at..], at as u64)? {
+                    0 => break,
+                    read => at += read,
+                }
+            }
+            Ok((Digest::of(digest.algorithm(), &bytes) == digest).then(|| bytes.into()))
+        };
+        let bytes = self.scope.run_blocking("rebuild", work).await.map_err(BlobStoreError::from)?;
+        let bytes = bytes.map_err(BlobStoreError::from)?;
+        self.report.damaged += u64::from(bytes.is_none());
+        Ok(bytes)
+    }
+
+    /// Publishes a manifest, its blobs first.
+    async fn recover(&mut self, digest: &Digest) -> Result<(), StoreError> {
+        let Some(bytes) = self.bytes(digest).await? else { return Ok(()) };
+        let Some(manifest) = read_manifest(&bytes) else { return Ok(()) };
+        for named in manifest.blobs() {
+            if !self.link(named).await? && !named.media_type.is_non_distributable() {
+                self.report.incomplete += 1;
+                return Ok(());
+            }
+        }
+        match self.store.publish(self.intent(*digest, &manifest, bytes)).await? {
+            Published::Done { .. } => self.report.manifests += 1,
+            Published::Missing { .. } | Published::WrongSize { .. } | Published::NoProject => {
+                self.report.incomplete += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a blob part of the repository; `false` when it is not here, damaged, or of another length. All that is found
+    /// out before the manifest is published, because the store keeps no bytes of one it refuses.
+    async fn link(&mut self, named: &Descriptor) -> Result<bool, StoreError> {
+        let here = self.store.meta().blob(&self.repository, &named.digest).await?;
+        if let Some(row) = here.filter(|row| row.quarantined.is_none()) {
+            return Ok(row.size == named.size);
+        }
+        let Some(found) = self.vouch(&named.digest).await?.filter(|found| found.size == named.size) else {
+            return Ok(false);
+        };
+        let link = LinkBlob {
+            repository: self.repository.clone(),
+            digest: found.digest,
+            size: found.size,
+            root: found.root,
+            lease: self.store.lease_end(),
+            act: self.act(),
+        };
+        let linked = self.store.adopt(link).await?;
+        if linked {
+            self.report.blobs += 1;
+            self.report.bytes += found.size;
+        }
+        Ok(linked)
+    }
+
+    /// What is known of a blob's bytes: from its row, or by reading all of them.
+    async fn vouch(&mut self, digest: &Digest) -> Result<Option<Found>, StoreError> {
+        if let Some(row) = self.store.meta().held(digest).await?.filter(|row| row.quarantined.is_none()) {
+            return Ok(Some(Found { digest: *digest, root: row.root, size: row.size }));
+        }
+        let Some(blob) = self.store.open(digest)? else { return Ok(None) };
+        let small = blob.size <= manifest::MAX_BYTES as u64;
+        let found = Reading::new(blob, digest).whole(&self.scope).await.map_err(BlobStoreError::from)?;
+        if found.digest != *digest {
+            // Small ones were counted on the walk.
+            self.report.damaged += u64::from(!small);
+            return Ok(None);
+        }
+        Ok(Some(found))
+    }
+
+    fn intent(&self, digest: Digest, manifest: &Manifest, bytes: Bytes) -> PublishManifest {
+        let (required, optional): (Vec<_>, Vec<_>) =
+            manifest.blobs().partition(|blob| !blob.media_type.is_non_distributable());
+        PublishManifest {
+            repository: self.repository.clone(),
+            digest,
+            root: protocol::tree::root_of(&bytes),
+            media_type: manifest.kind().media_type(),
+            tags: Vec::new(),
+            blobs: required.iter().map(|blob| Needed { digest: blob.digest, size: blob.size }).collect(),
+            optional_blobs: optional.iter().map(|blob| blob.digest).collect(),
+            children: manifest.children().iter().map(|child| child.digest).collect(),
+            sparse: true,
+            subject: manifest.subject().map(|subject| subject.digest),
+            artifact_type: manifest.artifact_type().cloned(),
+            annotations: manifest.annotations().clone(),
+            bytes,
+            act: self.act(),
+        }
+    }
+}
+
+/// Reads a body without its `Content-Type`. An OCI manifest need not name its type: its members then tell.
+fn read_manifest(bytes: &[u8]) -> Option<Manifest> {
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return None;
+    }
+    Manifest::parse(bytes, None).ok().or_else(|| {
+        let by_shape = [ManifestKind::Image, ManifestKind::Index];
+        by_shape.into_iter().find_map(|kind| Manifest::parse(bytes, Some(&kind.media_type())).ok())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use protocol::Reference;
+
+    use super::*;
+    use crate::storage::blobs::memory::MemoryBlobs;
+    use crate::storage::meta::memory::MemoryMeta;
+    use crate::storage::store::{Engines, Leases};
+    use crate::storage::uploads::tests::Yard;
+
+    struct Site {
+        _yard: Yard,
+        blobs: Arc<MemoryBlobs>,
+        store: Arc<Store>,
+        scope: Scope,
+    }
+
+    impl Site {
+        fn new() -> Self {
+            let yard = Yard::new();
+            let clock = Arc::new(yard.clock.clone());
+            let blobs = Arc::new(MemoryBlobs::new(Arc::clone(&clock) as Arc<_>));
+            let engines = Engines {
+                meta: Arc::new(MemoryMeta::default()),
+                blobs: Arc::clone(&blobs) as Arc<_>,
+                uploads: yard.uploads.clone(),
+                health: yard.health.clone(),
+            };
+            let hour = Duration::from_secs(3600);
+            let store = Store::new(engines, Leases { blob: hour, exists: hour, trash: hour }, clock);
+            Self { scope: yard.scope.clone(), _yard: yard, blobs, store: Arc::new(store) }
+        }
+
+        fn plant(&self, bytes: impl Into<Bytes>) -> Digest {
+            let bytes = bytes.into();
+            let digest = Digest::sha256(&bytes);
+            self.blobs.plant(digest, bytes);
+            digest
+        }
+
+        async fn rebuild(&self) -> RebuildReport {
+            Rebuild::new(Arc::clone(&self.store), self.scope.clone()).unwrap().run().await.unwrap()
+        }
+
+        async fn holds(&self, digest: &Digest) -> bool {
+            let repository = REPOSITORY.parse().unwrap();
+            self.store.meta().manifest(&repository, &Reference::Digest(*digest)).await.unwrap().is_some()
+        }
+    }
+
+    fn named(kind: &str, digest: &Digest, size: usize) -> String {
+        format!(r#"{{"mediaType":"application/vnd.oci.image.{kind}","digest":"{digest}","size":{size}}}"#)
+    }
+
+    fn image(config: &str, layers: &str) -> String {
+        format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layers}]}}"#)
+    }
+
+    #[tokio::test]
+    async fn what_the_files_tell_comes_back_untagged_and_only_once() {
+        let site = Site::new();
+        let config = site.plant("{}");
+        let layer = site.plant(vec![7; 5_000_000]);
+        let loose = site.plant("named by nobody");
+        let body = image(&named("config.v1+json", &config, 2), &named("layer.v1.tar", &layer, 5_000_000));
+        let manifest = site.plant(body.clone());
+        let child = named("manifest.v1+json", &manifest, body.len());
+        let index = site.plant(format!(r#"{{"schemaVersion":2,"manifests":[{child}]}}"#));
+        let report = site.rebuild().await;
+        let expected = RebuildReport { files: 5, blobs: 2, bytes: 5_000_002, manifests: 2, ..RebuildReport::default() };
+        assert_eq!(report, expected);
+        assert!(site.holds(&manifest).await && site.holds(&index).await);
+        assert!(site.store.meta().held(&loose).await.unwrap().is_none());
+        let row = site.store.meta().held(&layer).await.unwrap().unwrap();
+        assert_eq!((row.size, row.root), (5_000_000, protocol::tree::root_of(&vec![7; 5_000_000])));
+        assert_eq!(site.rebuild().await, RebuildReport { files: 5, known: 4, ..RebuildReport::default() });
+    }
+
+    #[tokio::test]
+    async fn what_is_damaged_or_incomplete_is_told_and_not_published() {
+        let site = Site::new();
+        let config = site.plant("{}");
+        let layer = Digest::sha256(b"layer");
+        site.blobs.plant(layer, Bytes::from_static(b"layes"));
+        let absent = Digest::sha256(b"absent");
+        let one = site.plant(image(&named("config.v1+json", &config, 2), &named("layer.v1.tar", &layer, 5)));
+        let two = site.plant(image(&named("config.v1+json", &config, 2), &named("layer.v1.tar", &absent, 6)));
+        let wrong = site.plant(image(&named("config.v1+json", &config, 3), ""));
+        let free = r#"{"mediaType":"application/vnd.oci.image.layer.nondistributable.v1.tar","digest":"#;
+        let foreign =
+            site.plant(image(&named("config.v1+json", &config, 2), &format!(r#"{free}"{absent}","size":6}}"#)));
+        let report = site.rebuild().await;
+        assert_eq!((report.files, report.damaged, report.incomplete, report.manifests), (6, 1, 3, 1));
+        for digest in [&one, &two, &wrong] {
+            assert!(!site.holds(digest).await);
+            assert!(site.store.open(digest).unwrap().is_some(), "nothing is removed");
+        }
+        assert!(site.holds(&foreign).await);
+    }
+}

@@ -13,6 +13,9 @@ use protocol::seam::{Access, Clock, FileSystem, Space};
 /// How long one look at the disk is good for. Short against the time it takes to fill a disk.
 const FRESH: Duration = Duration::from_millis(500);
 
+/// Less than this left, and a commit of the metadata may fail.
+const COMMIT_ROOM: u64 = 4 << 20;
+
 /// When uploads are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoomLimits {
@@ -97,6 +100,17 @@ impl Room {
         state.seen = None;
         tracing::warn!("the disk is full: the ballast file was given up");
         Ok(true)
+    }
+
+    /// Gives the ballast up when there is less room than a few commits need. Returns whether it did.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn release_when_low(&self) -> io::Result<bool> {
+        if self.look(true)?.available >= COMMIT_ROOM {
+            return Ok(false);
+        }
+        self.release_ballast()
     }
 
     /// Takes the ballast's room again when the disk has that much to spare. Returns whether it is in place.

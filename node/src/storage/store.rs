@@ -13,6 +13,7 @@ use protocol::{Digest, RepositoryName, Timestamp};
 use super::blobs::{BlobStore, BlobStoreError, OpenBlob, Staged};
 use super::health::Health;
 use super::locks::DigestLocks;
+use super::room::Room;
 use super::meta::{Act, BlobRow, Candidate, LinkBlob, MetaError, MetaStore, PublishManifest, Published, Verdict};
 use super::uploads::{UploadError, Uploads};
 
@@ -55,6 +56,8 @@ pub struct Engines {
     pub uploads: Uploads,
     /// Shared by all of them.
     pub health: Health,
+    /// The ballast, for when deletes and GC find no room to commit.
+    pub room: Room,
 }
 
 /// What a run of garbage collection did, or would do.
@@ -120,6 +123,13 @@ impl Store {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Sees to it that a delete can be committed on a full disk: gives the ballast up when there is next to no room.
+    pub fn make_room(&self) {
+        if let Err(error) = self.engines.room.release_when_low() {
+            tracing::warn!(%error, "no room could be made by giving up the ballast");
+        }
     }
 
     /// Opens the bytes of a blob; `None` when they are not here.
@@ -195,6 +205,9 @@ impl Store {
     /// [`StoreError`]; what was taken so far stays taken.
     pub async fn collect_garbage(&self, dry_run: bool) -> Result<GcReport, StoreError> {
         let mut report = GcReport::default();
+        if !dry_run {
+            self.make_room();
+        }
         let now = self.clock.now();
         let mut after = None;
         loop {
@@ -246,6 +259,19 @@ impl Store {
         self.meta().quarantine(digest, act).await?;
         self.engines.blobs.quarantine(digest).await?;
         Ok(())
+    }
+
+    /// Links bytes found on the disk, for a rebuild; `false` when they are not there or the project is not. Their
+    /// digest was checked, and their name was listed, so it survives a power cut.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn adopt(&self, link: LinkBlob) -> Result<bool, StoreError> {
+        let _lock = self.locks.lock(&link.digest).await;
+        if self.engines.blobs.open(&link.digest)?.is_none() {
+            return Ok(false);
+        }
+        Ok(self.meta().link_blob(link).await?)
     }
 
     /// Removes bytes no row points at; returns whether there were any.

@@ -79,6 +79,7 @@ pub trait BlobStore: Debug + Send + Sync + 'static {
     /// Unlinks what has been in the trash since before `before`; returns number and bytes.
     fn empty_trash(&self, before: protocol::Timestamp) -> Answer<'_, (u64, u64)>;
 
-    /// Blobs by name, after one, at most `limit`, and whether more follow.
+    /// Blobs by name, after one, at most `limit`, and whether more follow. What is listed survives a power cut (unless
+    /// the store is read-only): a name may be left of a commit that was never answered, and a rebuild points rows at it.
     fn list(&self, after: Option<Digest>, limit: usize) -> Answer<'_, (Vec<Listed>, bool)>;
 }

@@ -419,7 +419,7 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
     /// Tags of a repository by name; `None` when nothing was ever pushed to it.
     fn tags<'a>(&'a self, repository: &'a RepositoryName, page: Page) -> Answer<'a, Option<Listing<Tag>>>;
 
-    /// Versions of a tag, newest first, at most `limit`.
+    /// Versions of a tag, newest first, at most `limit`. A push that lets a tag name what it names already makes none.
     fn tag_history<'a>(
         &'a self,
         repository: &'a RepositoryName,
@@ -427,7 +427,7 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Answer<'a, Vec<TagVersion>>;
 
-    /// Repositories to which something was pushed, by name.
+    /// Repositories to which something (a blob, a mount, a manifest) was pushed, by name. They stay when it is gone.
     fn repositories(&self, page: Page) -> Answer<'_, Listing<RepositoryName>>;
 
     /// Manifests of a repository whose subject is `subject`, by digest (the text form orders the pages), only those of
@@ -440,9 +440,9 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
         page: Page,
     ) -> Answer<'a, Listing<Referrer>>;
 
-    /// Links durable bytes into a repository: writes or refreshes the row of the bytes (which ends a quarantine), the
-    /// link and the lease, and notes a GC candidate due when the lease ends. `false`, and nothing written, when the
-    /// project is not there.
+    /// Links durable bytes into a repository: writes the row of the bytes when it is new or quarantined (which ends the
+    /// quarantine; else it stays as it is), the link and the lease, and notes a GC candidate due when the lease ends. A
+    /// lease is only ever made longer. `false`, and nothing written, when the project is not there.
     fn link_blob(&self, link: LinkBlob) -> Answer<'_, bool>;
 
     /// As [`MetaStore::link_blob`] for bytes `from` links; `None`, and nothing written, when `from` does not link them
@@ -451,15 +451,19 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Writes manifest, tags with their history, referrers entry, the project's bytes, pins on everything it names and
     /// an event for audit and peers, in one transaction. A push of a manifest that is there already writes its tags
-    /// and event all the same.
+    /// and event all the same, and pins optional blobs that came since. The bytes of the manifest become held as those
+    /// of a linked blob do, but are no blob of the repository. Of a tag named twice the first counts. What is missing is
+    /// told before what has the wrong length, each digest once. Children are recorded, not protected: deleting one is
+    /// allowed and makes the index sparse.
     fn publish_manifest(&self, publish: PublishManifest) -> Answer<'_, Published>;
 
     /// Removes a tag; `None` when it was not there; else what it named.
     fn delete_tag<'a>(&'a self, repository: &'a RepositoryName, tag: &'a Tag, act: Act) -> Answer<'a, Option<Digest>>;
 
     /// Removes a manifest, the tags that name it, its referrers entry and its pins; what it named, and its own bytes
-    /// when no repository holds them any more, become GC candidates due at `due`. A pusher who was told shortly before
-    /// that a blob exists relies on `due` lying far enough ahead.
+    /// when no repository holds them any more, become GC candidates due at `due`, and are leased until then, whatever
+    /// older candidates say: a pusher who was told shortly before that a blob exists relies on `due` lying far enough
+    /// ahead. A blob that another manifest of the repository pins stays pinned and is no candidate.
     fn delete_manifest<'a>(
         &'a self,
         repository: &'a RepositoryName,
@@ -480,7 +484,8 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// A blob as a pusher sees it, who will rely on it: as [`MetaStore::blob`], and the link stays at least until
     /// `until`. A pinned blob needs nothing written (deleting what pins it leaves it until `due`); one that nothing
-    /// pins, and whose lease ends before `until`, gets a lease to `extend` in a synced transaction.
+    /// pins, and whose lease ends before `until`, gets a lease to `extend` in a synced transaction. A quarantined one is
+    /// shown as it is, without a lease.
     fn hold_blob<'a>(
         &'a self,
         repository: &'a RepositoryName,
@@ -496,11 +501,12 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
     /// What [`MetaStore::collect`] would answer. Changes nothing.
     fn judge<'a>(&'a self, candidate: &'a Candidate, now: Timestamp) -> Answer<'a, Verdict>;
 
-    /// Judges a candidate and carries the verdict out, in one transaction. After [`Verdict::Free`] the row is gone and
-    /// the caller removes the bytes; it holds the digest's lock meanwhile.
+    /// Judges a candidate and carries the verdict out, in one transaction. A candidate is a hint, also one that is not
+    /// (any more) noted: links, pins, holders and leases decide. After [`Verdict::Free`] the row is gone and the caller
+    /// removes the bytes; it holds the digest's lock meanwhile.
     fn collect<'a>(&'a self, candidate: &'a Candidate, now: Timestamp) -> Answer<'a, Verdict>;
 
-    /// Marks bytes as damaged: see [`BlobRow::quarantined`].
+    /// Marks bytes as damaged: see [`BlobRow::quarantined`]. Nothing happens when they are not held, or marked already.
     fn quarantine<'a>(&'a self, digest: &'a Digest, act: Act) -> Answer<'a, ()>;
 
     /// The oldest events not yet acknowledged, at most `limit`.

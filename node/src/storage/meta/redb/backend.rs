@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use protocol::seam::{Access, File, FileSystem};
 use redb::StorageBackend;
 
-/// Opens the database file, created if absent, and makes its name durable.
+/// Opens the database file, which is there, and makes its name durable.
 pub(super) fn open_file(fs: &dyn FileSystem, path: &Path, sync: bool) -> io::Result<Arc<dyn File>> {
-    let file = fs.open(path, Access::Create)?;
+    let file = fs.open(path, Access::Write)?;
     if sync {
-        // Also for a file that was there: a crash may have come between its creation and this.
+        // A crash may have come between the moment it got its name and the sync of that.
         fs.sync_dir(parent(path))?;
     }
     Ok(file)

@@ -24,10 +24,10 @@ pub(super) mod memory_disk;
 mod tests;
 
 use std::future::ready;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use protocol::seam::FileSystem;
+use protocol::seam::{Access, FileSystem};
 use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 
 use self::failure::Failure;
@@ -43,6 +43,9 @@ use crate::storage::Health;
 use crate::workers::Scope;
 
 pub use snapshot::{newest_good, prune, snapshots};
+
+/// Pages kept in memory while a database is made: it is nearly empty.
+const NEW_CACHE: usize = 1024 * 1024;
 
 /// What the engine is opened with.
 #[derive(Clone, Debug)]
@@ -79,6 +82,9 @@ impl RedbMeta {
     /// when the disk fails or a newer program wrote it.
     pub fn open(options: OpenRedb) -> Result<Self, MetaError> {
         let OpenRedb { fs, path, cache, sync, health, scope } = options;
+        if fs.file_len(&path).map_err(|error| opening(&path, &error))?.is_none() {
+            make(&*fs, &path, sync)?;
+        }
         let file = backend::open_file(&*fs, &path, sync).map_err(|error| opening(&path, &error))?;
         let database = redb::Builder::new()
             .set_cache_size(cache)
@@ -106,11 +112,36 @@ impl RedbMeta {
     }
 }
 
-fn opening(path: &std::path::Path, error: &std::io::Error) -> MetaError {
+fn opening(path: &Path, error: &std::io::Error) -> MetaError {
     if error.kind() == std::io::ErrorKind::StorageFull {
         return MetaError::Full;
     }
     MetaError::Engine(format!("{}: {error}", path.display()))
+}
+
+/// Makes the database under another name and gives it its own once it is whole: the engine takes a file that a crash
+/// left half made for no database at all.
+fn make(fs: &dyn FileSystem, path: &Path, sync: bool) -> Result<(), MetaError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = PathBuf::from(name);
+    let failed = |error: std::io::Error| opening(&new, &error);
+    if fs.file_len(&new).map_err(failed)?.is_some() {
+        fs.remove_file(&new).map_err(failed)?;
+    }
+    let file = fs.open(&new, Access::CreateNew).map_err(failed)?;
+    let database = redb::Builder::new()
+        .set_cache_size(NEW_CACHE)
+        .create_with_backend(backend::OnDisk::new(file, sync))
+        .map_err(Failure::from)?;
+    prepare(&database)?;
+    // Its end is synced, too.
+    database.close().map_err(Failure::from)?;
+    fs.rename_no_replace(&new, path).map_err(failed)?;
+    if sync {
+        fs.sync_dir(backend::parent(path)).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Checks the format, or makes all tables of a new database.

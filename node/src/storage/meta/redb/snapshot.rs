@@ -33,7 +33,8 @@ impl RedbMeta {
     /// copied are not reused meanwhile.
     ///
     /// # Errors
-    /// As [`RedbMeta::open`]; then no snapshot of that name is there that was not there before.
+    /// As [`RedbMeta::open`]. The store itself goes on: nothing was promised of the copy. One that is listed all the same
+    /// is whole, but may not survive a power cut.
     pub fn snapshot(&self, dir: &Path, name: &str) -> Result<PathBuf, MetaError> {
         let fs = &*self.fs;
         let target = dir.join(format!("{PREFIX}{name}{SUFFIX}"));

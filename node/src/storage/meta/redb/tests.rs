@@ -77,10 +77,10 @@ async fn join_all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
     let mut waiting: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
     std::future::poll_fn(|context| {
         for (future, answer) in &mut waiting {
-            if answer.is_none() {
-                if let std::task::Poll::Ready(value) = future.as_mut().poll(context) {
-                    *answer = Some(value);
-                }
+            if answer.is_none()
+                && let std::task::Poll::Ready(value) = future.as_mut().poll(context)
+            {
+                *answer = Some(value);
             }
         }
         if waiting.iter().all(|(_, answer)| answer.is_some()) {
@@ -124,6 +124,19 @@ async fn what_was_answered_survives_a_reopen() {
         assert!(node.has(1).await);
         assert_eq!(node.meta.counts().await.unwrap(), counts);
         node.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_left_half_made_is_made_again() {
+    let disk = MemoryDisk::default();
+    let new = format!("{PATH}.new");
+    for half in [Vec::new(), vec![0; 5000]] {
+        disk.put(Path::new(&new), half);
+        let node = Node::with_project(&disk).await;
+        node.close().await;
+        assert!(disk.file_len(Path::new(&new)).unwrap().is_none());
+        disk.remove_file(Path::new(PATH)).unwrap();
     }
 }
 
