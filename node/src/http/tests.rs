@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use protocol::seam::{Clock, Entropy};
+use protocol::seam::{Clock, Entropy, FileSystem};
 use protocol::{Digest, Timestamp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -13,13 +13,19 @@ use super::{AppState, Parts, Server, Settings};
 use crate::auth::{AuthRules, Authenticator, OpenAuth, Secret};
 use crate::config::{Config, Create, Period};
 use crate::policy::Gate;
+use crate::registry::maintenance::{Upkeep, UpkeepParts};
 use crate::registry::{Registry, Rules};
+use crate::storage::blobs::memory::MemoryBlobs;
+use crate::storage::meta::redb::{OpenRedb, RedbMeta};
 use crate::storage::meta::{Act, MetaStore, Project};
-use crate::storage::{Health, test_store};
+use crate::storage::snapshots::Snapshots;
+use crate::storage::store::Store;
+use crate::storage::uploads::tests::Yard;
+use crate::storage::{Health, Room, RoomLimits};
 use crate::telemetry::Metrics;
 use crate::workers::Scope;
 use crate::world::scratch::Scratch;
-use crate::world::{RealClock, RealEntropy};
+use crate::world::{RealClock, RealDisk, RealEntropy};
 
 const PASSWORD: &str = "correct horse";
 
@@ -29,7 +35,31 @@ struct Edge {
     app: Arc<AppState>,
     scope: Scope,
     health: Health,
-    _dir: Scratch,
+    dir: Scratch,
+    _yard: Yard,
+}
+
+/// Its writer has a scope of its own, which outlives the requests.
+fn open_meta(dir: &Scratch, health: &Health) -> RedbMeta {
+    RedbMeta::open(OpenRedb {
+        fs: Arc::new(RealDisk),
+        path: dir.path("meta.redb"),
+        cache: 1 << 20,
+        sync: false,
+        health: health.clone(),
+        scope: Scope::new(),
+    })
+    .unwrap()
+}
+
+fn upkeep(store: &Arc<Store>, meta: Arc<RedbMeta>, dir: &Scratch, scope: &Scope) -> Arc<Upkeep> {
+    let (clock, fs): (Arc<dyn Clock>, Arc<dyn FileSystem>) = (Arc::new(RealClock::new()), Arc::new(RealDisk));
+    let snapshots = Snapshots { meta, fs: Arc::clone(&fs), dir: dir.path("snapshots"), kept: 3, scope: scope.clone() };
+    fs.create_dir_all(&snapshots.dir).unwrap();
+    let limits = RoomLimits { ballast: 0, refuse_uploads_at: 99, keep_free: 1 << 20 };
+    let room = Room::open(fs, dir.root().into(), limits, Arc::clone(&clock)).unwrap();
+    let (store, data) = (Arc::clone(store), dir.root().display().to_string());
+    Upkeep::new(UpkeepParts { store, room, snapshots, scrub_rate: 1 << 30, clock, scope: scope.clone(), data })
 }
 
 async fn public_project(meta: &dyn MetaStore) {
@@ -48,10 +78,14 @@ impl Edge {
         let (dir, scope) = (Scratch::new(), Scope::new());
         let clock: Arc<dyn Clock> = Arc::new(RealClock::new());
         let entropy: Arc<dyn Entropy> = Arc::new(RealEntropy);
-        let store = test_store::in_memory();
+        let yard = Yard::new();
+        let health = yard.health.clone();
+        let meta = Arc::new(open_meta(&dir, &health));
+        let blobs = Arc::new(MemoryBlobs::new(Arc::clone(&clock)));
+        let store = yard.store(Arc::<RedbMeta>::clone(&meta), blobs);
         public_project(store.meta()).await;
-        let health = store.health().clone();
-        let rules = AuthRules { token_ttl: Duration::from_secs(300), cache_ttl: Duration::from_secs(3600), password_checks: 2 };
+        let rules =
+            AuthRules { token_ttl: Duration::from_secs(300), cache_ttl: Duration::from_secs(3600), password_checks: 2 };
         let auth = OpenAuth {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
@@ -62,7 +96,13 @@ impl Edge {
         let (authenticator, _) = Authenticator::open(auth, Some(Secret::new(PASSWORD))).await.unwrap();
         let rules = Rules { create: Create::Push, page: config.limits.page as usize };
         let app = AppState::new(Parts {
-            registry: Registry::new(Arc::clone(&store), scope.clone(), Arc::clone(&clock), rules),
+            registry: Registry::new(
+                Arc::clone(&store),
+                scope.clone(),
+                Arc::clone(&clock),
+                rules,
+                upkeep(&store, meta, &dir, &scope),
+            ),
             gate: Gate::new(store),
             authenticator: Arc::new(authenticator),
             health: health.clone(),
@@ -76,7 +116,7 @@ impl Edge {
         let address = server.bound().main;
         server.serve(&app, &scope);
         app.readiness().ready();
-        Self { address, app, scope, health, _dir: dir }
+        Self { address, app, scope, health, dir, _yard: yard }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -461,18 +501,27 @@ async fn projects_are_made_once_and_by_administrators() {
     assert_eq!(edge.admin("POST", "/api/v2.0/projects", "", body).await.status, 409);
     let foreign = edge.admin("POST", "/api/v2.0/projects", "Origin: https://evil.example\r\n", body).await;
     assert_eq!(foreign.status, 403);
+    let page = edge.admin("GET", "/api/v2.0/projects?page=2&page_size=1", "", b"").await;
+    assert_eq!((page.json()[0]["name"].clone(), page.header("x-total-count")), ("shop".into(), Some("2")));
+    assert_eq!(edge.admin("GET", "/api/v2.0/projects?page=3&page_size=1", "", b"").await.json(), serde_json::json!([]));
+    for target in ["gc?dry_run=true", "gc", "scrub", "snapshot"] {
+        let done = edge.admin("POST", &format!("/api/v2.0/mesh/node/{target}"), "", b"").await;
+        assert_eq!(done.status, 200, "{target}: {done:?}");
+    }
+    let status = edge.admin("GET", "/api/v2.0/mesh/node/status", "", b"").await;
+    assert_eq!(status.json()["counts"]["projects"], 2);
     assert_eq!(edge.send("GET", "/api/v2.0/ping", "", b"").await.body, b"Pong");
 }
 
 #[tokio::test]
 async fn the_operators_socket_needs_no_password() {
     let edge = Edge::start().await;
-    let mut stream = tokio::net::UnixStream::connect(edge._dir.path("s")).await.unwrap();
+    let mut stream = tokio::net::UnixStream::connect(edge.dir.path("s")).await.unwrap();
     stream.write_all(b"GET /v2/_catalog HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
     assert_eq!(Answer::read(&bytes).status, 200);
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(edge._dir.path("s")).unwrap().permissions());
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(edge.dir.path("s")).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
 }
 
