@@ -301,11 +301,7 @@ mod tests {
     }
 
     fn rules() -> AuthRules {
-        AuthRules {
-            token_ttl: Duration::from_secs(300),
-            cache_ttl: Duration::from_secs(60),
-            password_checks: 1,
-        }
+        AuthRules { token_ttl: Duration::from_secs(300), cache_ttl: Duration::from_secs(60), password_checks: 1 }
     }
 
     fn basic(name: &str, password: &str) -> Credentials {
@@ -369,12 +365,10 @@ mod tests {
             Credentials::Bearer(Secret::new(auth.tokens.sign(&claims).unwrap()))
         };
         assert!(auth.authenticate(&claims(&|_| {})).await.is_ok());
-        let ended: [&dyn Fn(&mut Claims); 4] = [
-            &|c| c.expires = issued.issued_at,
-            &|c| c.audience = "another".into(),
-            &|c| c.generation += 1,
-            &|c| c.account = Some("someone".into()),
-        ];
+        let ended: [&dyn Fn(&mut Claims); 4] =
+            [&|c| c.expires = issued.issued_at, &|c| c.audience = "another".into(), &|c| c.generation += 1, &|c| {
+                c.account = Some("someone".into())
+            }];
         for change in ended {
             assert!(matches!(auth.authenticate(&claims(change)).await, Err(AuthError::Invalid)));
         }

@@ -268,6 +268,7 @@ mod tests {
                 blobs: Arc::clone(&blobs) as Arc<_>,
                 uploads: yard.uploads.clone(),
                 health: yard.health.clone(),
+                room: yard.room.clone(),
             };
             let hour = Duration::from_secs(3600);
             let store = Store::new(engines, Leases { blob: hour, exists: hour, trash: hour }, clock);

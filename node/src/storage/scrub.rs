@@ -270,6 +270,7 @@ mod tests {
                 blobs,
                 uploads: yard.uploads.clone(),
                 health: yard.health.clone(),
+                room: yard.room.clone(),
             };
             let leases = Leases { blob: hour, exists: hour, trash: hour };
             let store = Arc::new(Store::new(engines, leases, Arc::new(yard.clock.clone())));

@@ -24,6 +24,7 @@ pub(crate) struct Yard {
     pub(crate) clock: Stepped,
     pub(crate) scope: Scope,
     pub(crate) health: Health,
+    pub(crate) room: Room,
     pub(crate) uploads: Uploads,
     limits: UploadLimits,
 }
@@ -42,8 +43,8 @@ impl Yard {
     fn with(limits: UploadLimits) -> Self {
         let (disk, dir, clock) = (Faulty::default(), Scratch::new(), Stepped::default());
         let (scope, health) = (Scope::new(), Health::new());
-        let uploads = Self::recover(&disk, &dir, &clock, &scope, &health, limits);
-        Self { disk, dir, clock, scope, health, uploads, limits }
+        let (room, uploads) = Self::recover(&disk, &dir, &clock, &scope, &health, limits);
+        Self { disk, dir, clock, scope, health, room, uploads, limits }
     }
 
     fn recover(
@@ -53,28 +54,29 @@ impl Yard {
         scope: &Scope,
         health: &Health,
         limits: UploadLimits,
-    ) -> Uploads {
+    ) -> (Room, Uploads) {
         let fs: Arc<dyn FileSystem> = Arc::new(disk.clone());
         let clock: Arc<dyn Clock> = Arc::new(clock.clone());
         let room = RoomLimits { ballast: 0, refuse_uploads_at: 99, keep_free: 1 << 20 };
         let room = Room::open(Arc::clone(&fs), dir.root().into(), room, Arc::clone(&clock)).unwrap();
-        Uploads::recover(OpenUploads {
+        let uploads = Uploads::recover(OpenUploads {
             fs,
             dir: dir.path("uploads"),
             clock,
             entropy: Arc::new(RealEntropy),
             scope: scope.clone(),
             health: health.clone(),
-            room,
+            room: room.clone(),
             limits,
-        })
-        .unwrap()
+        });
+        (room, uploads.unwrap())
     }
 
     /// Kill -9 and a new start: nothing of the old process ends in order, the disk stays as it is.
     fn restart(&mut self) {
         self.health = Health::new();
-        self.uploads = Self::recover(&self.disk, &self.dir, &self.clock, &self.scope, &self.health, self.limits);
+        (self.room, self.uploads) =
+            Self::recover(&self.disk, &self.dir, &self.clock, &self.scope, &self.health, self.limits);
     }
 
     fn files(&self) -> BTreeSet<String> {
