@@ -287,16 +287,19 @@ fn lost(error: crate::workers::Lost) -> AuthError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::test_store;
-    use crate::world::scratch::Scratch;
+    use crate::storage::blobs::memory::MemoryBlobs;
+    use crate::storage::meta::memory::MemoryMeta;
+    use crate::storage::uploads::tests::Yard;
+    use crate::world::RealEntropy;
 
     const PASSWORD: &str = "correct horse";
 
     async fn authenticator(rules: AuthRules) -> Authenticator {
-        let store = test_store::in_memory(&Scratch::new());
-        let clock = test_store::clock();
-        let parts =
-            OpenAuth { store, clock, entropy: Arc::new(test_store::Numbers::default()), tasks: Tasks::new(), rules };
+        let yard = Yard::new();
+        let clock: Arc<dyn Clock> = Arc::new(yard.clock.clone());
+        let blobs = Arc::new(MemoryBlobs::new(Arc::clone(&clock)));
+        let store = yard.store(Arc::new(MemoryMeta::default()), blobs);
+        let parts = OpenAuth { store, clock, entropy: Arc::new(RealEntropy), tasks: Tasks::new(), rules };
         Authenticator::open(parts, Some(Secret::new(PASSWORD))).await.unwrap().0
     }
 

@@ -24,8 +24,6 @@ pub mod room;
 pub mod scrub;
 pub mod snapshots;
 pub mod store;
-#[cfg(test)]
-pub(crate) mod test_store;
 pub mod uploads;
 
 pub use health::{Health, ReadOnly};

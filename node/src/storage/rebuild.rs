@@ -241,14 +241,12 @@ fn read_manifest(bytes: &[u8]) -> Option<Manifest> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use protocol::Reference;
 
     use super::*;
     use crate::storage::blobs::memory::MemoryBlobs;
     use crate::storage::meta::memory::MemoryMeta;
-    use crate::storage::store::{Engines, Leases};
     use crate::storage::uploads::tests::Yard;
 
     struct Site {
@@ -263,16 +261,8 @@ mod tests {
             let yard = Yard::new();
             let clock = Arc::new(yard.clock.clone());
             let blobs = Arc::new(MemoryBlobs::new(Arc::clone(&clock) as Arc<_>));
-            let engines = Engines {
-                meta: Arc::new(MemoryMeta::default()),
-                blobs: Arc::clone(&blobs) as Arc<_>,
-                uploads: yard.uploads.clone(),
-                health: yard.health.clone(),
-                room: yard.room.clone(),
-            };
-            let hour = Duration::from_secs(3600);
-            let store = Store::new(engines, Leases { blob: hour, exists: hour, trash: hour }, clock);
-            Self { scope: yard.scope.clone(), _yard: yard, blobs, store: Arc::new(store) }
+            let store = yard.store(Arc::new(MemoryMeta::default()), Arc::clone(&blobs) as Arc<_>);
+            Self { scope: yard.scope.clone(), _yard: yard, blobs, store }
         }
 
         fn plant(&self, bytes: impl Into<Bytes>) -> Digest {

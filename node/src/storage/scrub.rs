@@ -252,7 +252,6 @@ mod tests {
     use crate::storage::blobs::memory::MemoryBlobs;
     use crate::storage::meta::memory::MemoryMeta;
     use crate::storage::meta::{MetaStore, Project};
-    use crate::storage::store::{Engines, Leases};
     use crate::storage::uploads::tests::{Yard, content};
 
     struct Site {
@@ -264,16 +263,7 @@ mod tests {
     impl Site {
         async fn over(yard: Yard, blobs: Arc<dyn BlobStore>) -> Self {
             let meta = MemoryMeta::default();
-            let hour = Duration::from_secs(3600);
-            let engines = Engines {
-                meta: Arc::new(meta.clone()),
-                blobs,
-                uploads: yard.uploads.clone(),
-                health: yard.health.clone(),
-                room: yard.room.clone(),
-            };
-            let leases = Leases { blob: hour, exists: hour, trash: hour };
-            let store = Arc::new(Store::new(engines, leases, Arc::new(yard.clock.clone())));
+            let store = yard.store(Arc::new(meta.clone()), blobs);
             let project =
                 Project { name: repository().project(), public: false, sparse_index: false, created: Timestamp(0) };
             assert!(store.meta().create_project(project, act()).await.unwrap());

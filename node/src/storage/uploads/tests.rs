@@ -10,7 +10,10 @@ use protocol::seam::Space;
 use protocol::tree::{outboard_len, root_of};
 
 use super::*;
-use crate::storage::RoomLimits;
+use crate::storage::blobs::BlobStore;
+use crate::storage::meta::MetaStore;
+use crate::storage::store::{Engines, Leases};
+use crate::storage::{RoomLimits, Store};
 use crate::world::RealEntropy;
 use crate::world::faulty::{Call, Faulty};
 use crate::world::scratch::Scratch;
@@ -24,7 +27,6 @@ pub(crate) struct Yard {
     pub(crate) clock: Stepped,
     pub(crate) scope: Scope,
     pub(crate) health: Health,
-    pub(crate) room: Room,
     pub(crate) uploads: Uploads,
     limits: UploadLimits,
 }
@@ -43,8 +45,8 @@ impl Yard {
     fn with(limits: UploadLimits) -> Self {
         let (disk, dir, clock) = (Faulty::default(), Scratch::new(), Stepped::default());
         let (scope, health) = (Scope::new(), Health::new());
-        let (room, uploads) = Self::recover(&disk, &dir, &clock, &scope, &health, limits);
-        Self { disk, dir, clock, scope, health, room, uploads, limits }
+        let uploads = Self::recover(&disk, &dir, &clock, &scope, &health, limits);
+        Self { disk, dir, clock, scope, health, uploads, limits }
     }
 
     fn recover(
@@ -54,29 +56,39 @@ impl Yard {
         scope: &Scope,
         health: &Health,
         limits: UploadLimits,
-    ) -> (Room, Uploads) {
+    ) -> Uploads {
         let fs: Arc<dyn FileSystem> = Arc::new(disk.clone());
         let clock: Arc<dyn Clock> = Arc::new(clock.clone());
         let room = RoomLimits { ballast: 0, refuse_uploads_at: 99, keep_free: 1 << 20 };
         let room = Room::open(Arc::clone(&fs), dir.root().into(), room, Arc::clone(&clock)).unwrap();
-        let uploads = Uploads::recover(OpenUploads {
+        Uploads::recover(OpenUploads {
             fs,
             dir: dir.path("uploads"),
             clock,
             entropy: Arc::new(RealEntropy),
             scope: scope.clone(),
             health: health.clone(),
-            room: room.clone(),
+            room,
             limits,
-        });
-        (room, uploads.unwrap())
+        })
+        .unwrap()
+    }
+
+    /// A store over this yard's uploads and the given engines, with leases of an hour.
+    pub(crate) fn store(&self, meta: Arc<dyn MetaStore>, blobs: Arc<dyn BlobStore>) -> Arc<Store> {
+        let (fs, clock): (Arc<dyn FileSystem>, Arc<dyn Clock>) =
+            (Arc::new(self.disk.clone()), Arc::new(self.clock.clone()));
+        let room = RoomLimits { ballast: 0, refuse_uploads_at: 99, keep_free: 1 << 20 };
+        let room = Room::open(fs, self.dir.root().into(), room, Arc::clone(&clock)).unwrap();
+        let engines = Engines { meta, blobs, uploads: self.uploads.clone(), health: self.health.clone(), room };
+        let hour = Duration::from_secs(3600);
+        Arc::new(Store::new(engines, Leases { blob: hour, exists: hour, trash: hour }, clock))
     }
 
     /// Kill -9 and a new start: nothing of the old process ends in order, the disk stays as it is.
     fn restart(&mut self) {
         self.health = Health::new();
-        (self.room, self.uploads) =
-            Self::recover(&self.disk, &self.dir, &self.clock, &self.scope, &self.health, self.limits);
+        self.uploads = Self::recover(&self.disk, &self.dir, &self.clock, &self.scope, &self.health, self.limits);
     }
 
     fn files(&self) -> BTreeSet<String> {
