@@ -12,8 +12,9 @@ use super::error::Error;
 use super::{AppState, Origin, Response, Surface, admin, health, token, v2};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Most of a refused body that is read and dropped.
+/// Most of a refused body that is read and dropped, and the time that may take.
 const DISCARD: u64 = 8 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(2);
 
 const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 
@@ -36,7 +37,7 @@ pub async fn respond(app: Arc<AppState>, origin: Arc<Origin>, request: Request<S
         Ok(response) => response,
         Err(error) => {
             if sends_on(&call, &error) {
-                body.discard(DISCARD).await;
+                let _ = tokio::time::timeout(DISCARD_TIME, body.discard(DISCARD)).await;
             }
             render(&call, &error)
         }
@@ -59,7 +60,8 @@ pub async fn respond(app: Arc<AppState>, origin: Arc<Origin>, request: Request<S
 fn sends_on(call: &Call, error: &Error) -> bool {
     let status = error.status();
     let stranger = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::REQUEST_TIMEOUT);
-    status.is_client_error() && !stranger && !call.waits_for_continue()
+    let short = call.content_length().is_none_or(|length| length <= DISCARD);
+    status.is_client_error() && !stranger && short && !call.waits_for_continue()
 }
 
 /// The route's label for the metrics, and the answer.

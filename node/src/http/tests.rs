@@ -372,7 +372,7 @@ async fn manifests_tags_and_referrers() {
 
     let missing = plain.replace(&config.to_string(), &Digest::sha256(b"absent").to_string());
     let refused = edge.admin("PUT", "/v2/a/b/manifests/x", &header, missing.as_bytes()).await;
-    assert_eq!((refused.status, refused.json()["errors"][0]["code"].clone()), (400, "MANIFEST_BLOB_UNKNOWN".into()));
+    assert_eq!((refused.status, refused.json()["errors"][0]["code"].clone()), (404, "MANIFEST_BLOB_UNKNOWN".into()));
     let pinned = edge.admin("DELETE", &format!("/v2/a/b/blobs/{config}"), "", b"").await;
     assert_eq!((pinned.status, pinned.header("allow")), (405, Some("GET, HEAD")));
     assert_eq!(edge.admin("DELETE", "/v2/a/b/manifests/1", "", b"").await.status, 202);
