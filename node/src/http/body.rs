@@ -69,6 +69,15 @@ impl Receiving {
         self.taken
     }
 
+    /// Whether there may be more to read.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        match &self.source {
+            Source::Memory(bytes) => !bytes.is_empty(),
+            Source::Wire(incoming) => !http_body::Body::is_end_stream(incoming),
+        }
+    }
+
     /// The next piece, never empty; `None` at the end.
     ///
     /// # Errors

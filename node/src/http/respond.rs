@@ -29,6 +29,9 @@ pub async fn respond(app: Arc<AppState>, origin: Arc<Origin>, request: Request<S
     if body.taken() > 0 {
         app.metrics().bytes_in.inc_by(body.taken());
     }
+    if body.is_unread() {
+        call.origin.traffic.leave_unread();
+    }
     let mut response = match outcome {
         Ok(response) => response,
         Err(error) => render(&call, &error),

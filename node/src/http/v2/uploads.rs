@@ -61,6 +61,9 @@ async fn mount(
     digest: &Digest,
     from: Option<&RepositoryName>,
 ) -> Result<Response, Error> {
+    if let Some(from) = from {
+        wider_token_helps(call, permit.repository(), from).await?;
+    }
     let outcome = call.registry().mount(permit, call.gate(), &call.principal, digest, from, &call.id).await;
     match outcome.map_err(|error| Error::upload(error, permit.repository()))? {
         Mounted::Done(received) => {
@@ -72,6 +75,17 @@ async fn mount(
             Ok(progress(StatusCode::ACCEPTED, &session))
         }
     }
+}
+
+/// A token without the scope to read `from`, shown by an account with the right to: another token makes the mount
+/// possible, so the client is told. One without the right is told nothing and gets a session like everyone else.
+async fn wider_token_helps(call: &Call, name: &RepositoryName, from: &RepositoryName) -> Result<(), Error> {
+    let held = call.principal.scope_allows(Action::Pull, from);
+    if held || !call.gate().allows(&call.principal, Action::Pull, from).await? {
+        return Ok(());
+    }
+    let help = Challenge::repository(name, Action::Push).and_pull(from).insufficient();
+    Err(Error::unauthorized(help, "this token leaves no room for reading the source of the mount: get one that does"))
 }
 
 /// A single POST with the whole blob.
