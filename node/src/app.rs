@@ -420,7 +420,7 @@ async fn make_library(store: &Store, clock: &dyn Clock) -> Result<(), ServeError
         return Ok(());
     }
     let at = clock.now();
-    let project = Project { name, public: true, sparse_index: false, created: at };
+    let project = Project { name, public: true, sparse: false, created: at };
     store.meta().create_project(project, Act { actor: "portolan".into(), at, request: "start".into() }).await?;
     Ok(())
 }

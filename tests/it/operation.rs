@@ -237,7 +237,7 @@ fn the_command_line_talks_to_the_node_of_its_data_directory() {
     push::image(&node.admin(), "shop/app", "1", "app");
     let status = node.cli(&["status", "--output", "json"]).expect_success();
     let status: serde_json::Value = serde_json::from_str(&status.stdout()).expect("JSON");
-    assert_eq!(status["counts"]["tags"], 1);
+    assert_eq!(status["node"]["counts"]["tags"], 1);
     node.cli(&["status"]).expect_success();
     let gc: serde_json::Value =
         serde_json::from_str(&node.cli(&["gc", "--dry-run", "--output", "json"]).expect_success().stdout())

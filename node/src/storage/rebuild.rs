@@ -77,7 +77,7 @@ impl Rebuild {
     /// [`StoreError`]; what was found so far stays found.
     pub async fn run(mut self) -> Result<RebuildReport, StoreError> {
         let project =
-            Project { name: self.repository.project(), public: false, sparse_index: true, created: self.store.now() };
+            Project { name: self.repository.project(), public: false, sparse: true, created: self.store.now() };
         self.store.meta().create_project(project, self.act()).await?;
         let (images, indexes) = self.find().await?;
         for digest in images.iter().chain(&indexes) {

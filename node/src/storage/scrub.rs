@@ -265,7 +265,7 @@ mod tests {
             let meta = MemoryMeta::default();
             let store = yard.store(Arc::new(meta.clone()), blobs);
             let project =
-                Project { name: repository().project(), public: false, sparse_index: false, created: Timestamp(0) };
+                Project { name: repository().project(), public: false, sparse: false, created: Timestamp(0) };
             assert!(store.meta().create_project(project, act()).await.unwrap());
             Self { yard, meta, store }
         }

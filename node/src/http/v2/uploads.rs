@@ -77,11 +77,12 @@ async fn mount(
     }
 }
 
-/// A token without the scope to read `from`, shown by an account with the right to: another token makes the mount
-/// possible, so the client is told. One without the right is told nothing and gets a session like everyone else.
+/// A token that was never asked for the source, shown by an account that may read it: another token makes the mount
+/// possible, so the client is told which. It learns its own account's right and nothing about the source. All others
+/// get a session, so one who asked and was not granted the source is not sent back for ever.
 async fn wider_token_helps(call: &Call, name: &RepositoryName, from: &RepositoryName) -> Result<(), Error> {
-    let held = call.principal.scope_allows(Action::Pull, from);
-    if held || !call.gate().allows(&call.principal, Action::Pull, from).await? {
+    let asked = call.principal.scope_names(from);
+    if asked || !call.gate().allows(&call.principal, Action::Pull, from).await? {
         return Ok(());
     }
     let help = Challenge::repository(name, Action::Push).and_pull(from).insufficient();
