@@ -45,8 +45,9 @@ const HTTP2_WINDOWS: (u32, u32) = (1 << 20, 2 << 20);
 const HTTP2_SEND: usize = 256 * 1024;
 /// How often a silent HTTP/2 client is asked whether it is there, and how long it may take to say so.
 const HTTP2_PING: Duration = Duration::from_secs(20);
-/// How long a connection whose input was not read is kept open for the client to read its answer.
-const LINGER: Duration = Duration::from_millis(500);
+/// A connection whose input was not read stays open for the client to read its answer: until the input pauses for so
+/// long, for so long in all, and for so many bytes.
+const LINGER: (Duration, Duration, usize) = (Duration::from_millis(500), Duration::from_secs(10), 8 << 20);
 /// Connections kept apart for telemetry, and for the operator's socket, so that a full node can still be looked at.
 const RESERVED: usize = 64;
 
@@ -438,7 +439,39 @@ where
 struct Counted<S> {
     inner: S,
     traffic: Arc<Traffic>,
-    closing: Option<Pin<Box<tokio::time::Sleep>>>,
+    closing: Option<Closing>,
+}
+
+/// What is left of the time and the bytes for closing.
+struct Closing {
+    quiet: Pin<Box<tokio::time::Sleep>>,
+    until: tokio::time::Instant,
+    left: usize,
+}
+
+impl Closing {
+    fn begin() -> Self {
+        let now = tokio::time::Instant::now();
+        Self { quiet: Box::pin(tokio::time::sleep(LINGER.0)), until: now + LINGER.1, left: LINGER.2 }
+    }
+
+    /// Reads and drops input; ready when there is none left, or no more of it is waited for.
+    fn poll_drop<S: AsyncRead + Unpin>(&mut self, input: &mut S, cx: &mut Context<'_>) -> Poll<()> {
+        let mut space = [0; 8192];
+        loop {
+            let mut scrap = ReadBuf::new(&mut space);
+            match Pin::new(&mut *input).poll_read(cx, &mut scrap) {
+                Poll::Ready(Ok(())) if !scrap.filled().is_empty() => {
+                    let Some(left) = self.left.checked_sub(scrap.filled().len()) else { return Poll::Ready(()) };
+                    self.left = left;
+                    let quiet = tokio::time::Instant::now() + LINGER.0;
+                    self.quiet.as_mut().reset(quiet.min(self.until));
+                }
+                Poll::Ready(Ok(()) | Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return self.quiet.as_mut().poll(cx),
+            }
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
@@ -482,18 +515,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Counted<S> {
                 return Poll::Ready(Ok(()));
             }
         }
-        let closing = self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
-        if closing.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Ok(()));
-        }
-        let mut space = [0; 4096];
-        loop {
-            let mut scrap = ReadBuf::new(&mut space);
-            match ready!(Pin::new(&mut self.inner).poll_read(cx, &mut scrap)) {
-                Ok(()) if !scrap.filled().is_empty() => {}
-                Ok(()) | Err(_) => return Poll::Ready(Ok(())),
-            }
-        }
+        let this = &mut *self;
+        let closing = this.closing.get_or_insert_with(Closing::begin);
+        closing.poll_drop(&mut this.inner, cx).map(Ok)
     }
 }
 
