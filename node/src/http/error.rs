@@ -414,7 +414,7 @@ impl From<ManifestError> for Error {
                 Self::bad("DIGEST_INVALID", error.to_string()).detail(json!({ "expected": expected, "actual": actual }))
             }
             ManifestError::Missing { blobs, children } => Self::missing(&blobs, &children),
-            ManifestError::WrongSize { digest, claimed, actual } => Self::bad("SIZE_INVALID", error.to_string())
+            ManifestError::WrongSize { digest, claimed, actual } => Self::bad("MANIFEST_INVALID", error.to_string())
                 .detail(json!({ "digest": digest, "claimed": claimed, "actual": actual })),
             ManifestError::NoProject => Self::no_project(),
             ManifestError::TooManyTags { .. } => {
@@ -477,7 +477,7 @@ mod tests {
             (BlobError::Pinned { by: d }.into(), 405, "UNSUPPORTED"),
             (ManifestError::Unknown.into(), 404, "MANIFEST_UNKNOWN"),
             (ManifestError::Missing { blobs: vec![d], children: vec![] }.into(), 404, "MANIFEST_BLOB_UNKNOWN"),
-            (ManifestError::WrongSize { digest: d, claimed: 1, actual: 2 }.into(), 400, "SIZE_INVALID"),
+            (ManifestError::WrongSize { digest: d, claimed: 1, actual: 2 }.into(), 400, "MANIFEST_INVALID"),
             (ManifestError::DigestMismatch { expected: d, actual: d }.into(), 400, "DIGEST_INVALID"),
             (ManifestError::NoProject.into(), 404, "NAME_UNKNOWN"),
             (ManifestError::TooManyTags { found: 101 }.into(), 414, "MANIFEST_INVALID"),
