@@ -22,16 +22,16 @@ use crate::http::{self, AppState, Bound, Parts, Server};
 use crate::policy::Gate;
 use crate::registry::maintenance::{Upkeep, UpkeepParts};
 use crate::registry::{Registry, Rules};
+use crate::storage::Health;
 use crate::storage::audit::{AuditError, AuditLog};
 use crate::storage::blobs::files::FileBlobs;
 use crate::storage::meta::redb::{OpenRedb, RedbMeta, newest_good};
-use crate::storage::meta::{Act, MetaError, MetaStore, Project};
+use crate::storage::meta::{Act, MetaError, Project};
 use crate::storage::rebuild::Rebuild;
 use crate::storage::room::{Room, RoomLimits};
 use crate::storage::snapshots::Snapshots;
 use crate::storage::store::{Engines, Leases, Store, StoreError};
 use crate::storage::uploads::{OpenUploads, UploadLimits, Uploads};
-use crate::storage::Health;
 use crate::telemetry::{self, Gauges, Metrics};
 use crate::workers::Scope;
 use crate::world::{NoSync, RealClock, RealDisk, RealEntropy};
@@ -213,7 +213,8 @@ impl Ground {
             health: health.clone(),
             scope: engines.clone(),
         })?);
-        let room = Room::open(Arc::clone(fs), data.clone(), room_limits(config), Arc::clone(clock)).map_err(unusable)?;
+        let room =
+            Room::open(Arc::clone(fs), data.clone(), room_limits(config), Arc::clone(clock)).map_err(unusable)?;
         let blobs = FileBlobs::open(Arc::clone(fs), data, Arc::clone(clock), scope.clone(), health.clone());
         let uploads = Uploads::recover(OpenUploads {
             fs: Arc::clone(fs),
@@ -326,13 +327,8 @@ impl Node {
             data: config.storage.data.display().to_string(),
         });
         let rules = Rules { create: config.projects.create, page: config.limits.page as usize };
-        let registry = Registry::new(
-            Arc::clone(&store),
-            requests.clone(),
-            Arc::clone(&world.clock),
-            rules,
-            Arc::clone(&upkeep),
-        );
+        let registry =
+            Registry::new(Arc::clone(&store), requests.clone(), Arc::clone(&world.clock), rules, Arc::clone(&upkeep));
         let metrics = Arc::new(Metrics::new());
         metrics.watch({
             let upkeep = Arc::clone(&upkeep);
@@ -359,8 +355,7 @@ impl Node {
     fn announce(&self, config: &Config, world: &World, bound: &Bound) -> Result<(), ServeError> {
         let address = Address::of(config, bound.main, &host_name());
         let file = config.storage.data.join("address");
-        write_address(&*world.fs, &file, bound)
-            .map_err(|error| ServeError::Data(file.display().to_string(), error))?;
+        write_address(&*world.fs, &file, bound).map_err(|error| ServeError::Data(file.display().to_string(), error))?;
         let data = config.storage.data.display().to_string();
         let text = match (&self.password, self.first_start) {
             (AdminPassword::Made(_), _) | (AdminPassword::Given, true) => {
@@ -425,7 +420,7 @@ async fn make_library(store: &Store, clock: &dyn Clock) -> Result<(), ServeError
         return Ok(());
     }
     let at = clock.now();
-    let project = Project { name, public: true, sparse_index: false, created: at };
+    let project = Project { name, public: true, sparse: false, created: at };
     store.meta().create_project(project, Act { actor: "portolan".into(), at, request: "start".into() }).await?;
     Ok(())
 }
@@ -533,6 +528,7 @@ pub fn rebuild_index(config: &Config, world: &World) -> Result<String, ServeErro
         let ground = Ground::open(config, world, &scope)?;
         make_library(&ground.store, &*world.clock).await?;
         let rebuild = Rebuild::new(Arc::clone(&ground.store), scope.clone());
+        let rebuild = rebuild.map_err(|error| MetaError::Engine(error.to_string()))?;
         let report = rebuild.run().await?;
         scope.stop(WORKERS_END).await;
         ground.engines.stop(WORKERS_END).await;

@@ -5,7 +5,7 @@
 //! 2. what the product does: [`registry`]
 //! 3. gates: [`policy`], and under it [`auth`]
 //! 4. ground: [`storage`], [`workers`]
-//! 5. [`config`], [`telemetry`], [`world`]
+//! 5. [`telemetry`], and under it [`config`] and [`world`]
 //!
 //! [`app`] is the only file that sees everything: it wires the rooms together.
 

@@ -172,27 +172,33 @@ fn a_mount_tells_nothing_about_a_source_one_may_not_read() {
     let node = TestNode::plain();
     let admin = node.admin();
     let secret = push::blob(&admin, "secret/app", b"secret layer");
-    // Pull on the source is missing from the token: the same answer as for a blob that is not there.
-    let scopes = ["repository:shop/app:pull,push"];
-    let pusher = token(&admin, &scopes);
     let web = node.web();
-    let mount = |digest: &str, from: &str| {
-        with_token(&web, &pusher, "POST", &format!("/v2/shop/app/blobs/uploads/?mount={digest}&from={from}"), &[])
+    let mount = |token: &str, digest: &str, from: &str| {
+        let target = format!("/v2/shop/app/blobs/uploads/?mount={digest}&from={from}");
+        with_token(&web, token, "POST", &target, &[])
     };
+    // A token made for the target alone is told to ask for both, whatever there is at the source.
+    let pusher = token(&admin, &["repository:shop/app:pull,push"]);
+    let forbidden = shape(&mount(&pusher, &secret, "secret/app"), &["secret/app"]);
+    assert_eq!(forbidden.0, 401);
+    assert_eq!(forbidden, shape(&mount(&pusher, &digest_of(b"nothing"), "secret/app"), &["secret/app"]));
+    assert_eq!(forbidden, shape(&mount(&pusher, &secret, "secret/none"), &["secret/none"]));
+    let challenge = mount(&pusher, &secret, "secret/app").header("WWW-Authenticate").to_owned();
+    assert!(challenge.contains("repository:secret/app:pull"), "{challenge}");
+    // A token that was asked for the source and holds no right to read it (here: only to delete) falls back to an upload.
     let strip = |answer: Answer| {
         let session = answer.header("Docker-Upload-UUID").to_owned();
         shape(&answer, &[&session])
     };
-    let forbidden = strip(mount(&secret, "secret/app"));
-    let absent_blob = strip(mount(&digest_of(b"nothing"), "secret/app"));
-    let absent_repository = strip(mount(&secret, "secret/none"));
+    let scopes = ["repository:shop/app:pull,push", "repository:secret/app:delete", "repository:secret/none:delete"];
+    let other = token(&admin, &scopes);
+    let forbidden = strip(mount(&other, &secret, "secret/app"));
     assert_eq!(forbidden.0, 202);
-    assert_eq!(forbidden, absent_blob);
-    assert_eq!(forbidden, absent_repository);
+    assert_eq!(forbidden, strip(mount(&other, &digest_of(b"nothing"), "secret/app")));
+    assert_eq!(forbidden, strip(mount(&other, &secret, "secret/none")));
     // With the right to read it, it is mounted.
     let both = token(&admin, &["repository:shop/app:pull,push", "repository:secret/app:pull"]);
-    let target = format!("/v2/shop/app/blobs/uploads/?mount={secret}&from=secret/app");
-    with_token(&web, &both, "POST", &target, &[]).expect(201);
+    mount(&both, &secret, "secret/app").expect(201);
 }
 
 #[test]

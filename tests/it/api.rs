@@ -347,7 +347,7 @@ fn a_manifest_is_taken_only_when_all_it_names_is_here() {
     let absent = push::image_manifest(&config, &[]).to_string().into_bytes();
     let index = push::index(&[&absent]).to_string().into_bytes();
     push::manifest(&web, "shop/app", "multi", &index).expect(404);
-    let sparse = json!({"project_name": "thin", "metadata": {"public": "false", "sparse_index": "true"}});
+    let sparse = json!({"project_name": "thin", "metadata": {"public": "false", "sparse": "true"}});
     web.post_json("/api/v2.0/projects", &sparse).expect(201);
     push::manifest(&web, "thin/app", "multi", &index).expect(201);
 }

@@ -7,7 +7,7 @@ use std::{fs, io::Write as _, path::PathBuf};
 
 use serde_json::json;
 use tests::{
-    node::{self, ADMIN, PASSWORD, TestNode},
+    node::{ADMIN, PASSWORD, TestNode},
     process, tools,
 };
 
@@ -57,7 +57,7 @@ fn oci_conformance_with_everything_on() {
         return;
     }
     let node = TestNode::plain();
-    let project = json!({ "project_name": "sparse", "metadata": { "public": "false", "sparse_index": "true" } });
+    let project = json!({ "project_name": "sparse", "metadata": { "public": "false", "sparse": "true" } });
     node.admin().post_json("/api/v2.0/projects", &project).expect(201);
     let results = results_folder();
     let finished = process::run(&tools::require(PROGRAM), &[], &environment(&node, &results), None);

@@ -101,7 +101,8 @@ fn churn(web: &Web, worker: usize, rounds: usize, told: &AtomicU64) -> Vec<Strin
         let shared = format!("layer shared by many {}", round % 3).repeat(40).into_bytes();
         let config = format!("{{\"worker\":{worker},\"round\":{round}}}").into_bytes();
         push::blob(web, &repository, &config);
-        let exists = web.send("HEAD", &format!("/v2/{repository}/blobs/{}", digest_of(&shared)), &[], &[]).status == 200;
+        let exists =
+            web.send("HEAD", &format!("/v2/{repository}/blobs/{}", digest_of(&shared)), &[], &[]).status == 200;
         if exists {
             told.fetch_add(1, Ordering::Relaxed);
         } else {

@@ -20,9 +20,27 @@ const ROUNDS: usize = 100;
 
 /// Named points: every kind of change that a push, a delete or GC makes, before and after, at several turns.
 const POINTS: [&str; 22] = [
-    "open uploads", "write uploads", "sync uploads", "rename uploads", "remove uploads", "rename blobs", "sync_dir blobs",
-    "write meta", "sync meta", "set_len meta", "rename trash", "sync_dir trash", "write audit", "sync audit", "open audit",
-    "open snapshots", "write snapshots", "sync snapshots", "rename snapshots", "sync_dir snapshots", "remove trash",
+    "open uploads",
+    "write uploads",
+    "sync uploads",
+    "rename uploads",
+    "remove uploads",
+    "rename blobs",
+    "sync_dir blobs",
+    "write meta",
+    "sync meta",
+    "set_len meta",
+    "rename trash",
+    "sync_dir trash",
+    "write audit",
+    "sync audit",
+    "open audit",
+    "open snapshots",
+    "write snapshots",
+    "sync snapshots",
+    "rename snapshots",
+    "sync_dir snapshots",
+    "remove trash",
     "open address",
 ];
 
@@ -160,7 +178,8 @@ fn check(node: &TestNode, known: &mut Known, context: &str) {
         *may = vec![named];
     }
     let listed = web.get("/v2/kill/app/tags/list?n=1000");
-    let tags = if listed.status == 200 { listed.json()["tags"].as_array().cloned().unwrap_or_default() } else { vec![] };
+    let tags =
+        if listed.status == 200 { listed.json()["tags"].as_array().cloned().unwrap_or_default() } else { vec![] };
     for tag in tags {
         let tag = tag.as_str().unwrap();
         assert_eq!(web.get(&format!("/v2/kill/app/manifests/{tag}")).status, 200, "{context}: the tag {tag} dangles");
@@ -195,7 +214,8 @@ fn a_hundred_kills_lose_nothing_acknowledged() {
     let mut rng = Rng::from_seed(seed);
     let program = PathBuf::from(env!("CARGO_BIN_EXE_portolan-killed"));
     // Short leases, so that GC has something to do while the node is being killed.
-    let config = "[gc]\nblob_lease = \"2s\"\nexists_lease = \"200ms\"\ntrash_ttl = \"100ms\"\n[storage]\nballast = \"1MiB\"\n";
+    let config =
+        "[gc]\nblob_lease = \"2s\"\nexists_lease = \"200ms\"\ntrash_ttl = \"100ms\"\n[storage]\nballast = \"1MiB\"\n";
     let setup = Setup { program: Some(program), config: config.into(), ..Setup::default() };
     let mut node = TestNode::with(setup);
     let mut known = Known::default();

@@ -59,7 +59,7 @@ fn the_index_is_built_again_from_a_snapshot_and_the_blobs() {
     push::manifest(&web, "shop/app", "multi", &index).expect(201);
     node.stop();
     fs::write(node.data().join("meta.redb"), b"this is no database").unwrap();
-    let rebuilt = node.cli(&["rebuild-index"]).expect_success();
+    let rebuilt = node.cli(&["rebuild-index", "--yes"]).expect_success();
     assert!(rebuilt.everything().contains("lost-found/recovered"), "{}", rebuilt.everything());
     node.restart();
     let web = node.admin();
@@ -84,7 +84,7 @@ fn the_index_is_built_again_from_the_blobs_alone() {
     node.kill9();
     fs::remove_file(node.data().join("meta.redb")).unwrap();
     let _ = fs::remove_dir_all(node.data().join("snapshots"));
-    node.cli(&["rebuild-index"]).expect_success();
+    node.cli(&["rebuild-index", "--yes"]).expect_success();
     node.restart();
     let got = node.admin().get(&format!("/v2/lost-found/recovered/manifests/{}", image.digest)).expect(200);
     assert_eq!(got.body, image.manifest);
@@ -237,10 +237,11 @@ fn the_command_line_talks_to_the_node_of_its_data_directory() {
     push::image(&node.admin(), "shop/app", "1", "app");
     let status = node.cli(&["status", "--output", "json"]).expect_success();
     let status: serde_json::Value = serde_json::from_str(&status.stdout()).expect("JSON");
-    assert_eq!(status["counts"]["tags"], 1);
+    assert_eq!(status["node"]["counts"]["tags"], 1);
     node.cli(&["status"]).expect_success();
     let gc: serde_json::Value =
-        serde_json::from_str(&node.cli(&["gc", "--dry-run", "--output", "json"]).expect_success().stdout()).expect("JSON");
+        serde_json::from_str(&node.cli(&["gc", "--dry-run", "--output", "json"]).expect_success().stdout())
+            .expect("JSON");
     assert!(gc["examined"].is_u64());
     node.cli(&["scrub"]).expect_success();
     node.cli(&["project", "create", "made-here", "--public"]).expect_success();
@@ -268,7 +269,10 @@ fn health_and_metrics_tell_what_is_going_on() {
     node.web().get("/livez").expect(200);
     node.web().get("/readyz").expect(200);
     let metrics = node.web().get("/metrics").expect(200);
-    assert!(metrics.header("Content-Type").starts_with("application/openmetrics-text") || metrics.header("Content-Type").starts_with("text/plain"));
+    assert!(
+        metrics.header("Content-Type").starts_with("application/openmetrics-text")
+            || metrics.header("Content-Type").starts_with("text/plain")
+    );
     let text = metrics.text();
     for family in ["requests", "blobs", "bytes"] {
         assert!(text.contains(family), "no {family} in:\n{text}");
@@ -279,7 +283,8 @@ fn health_and_metrics_tell_what_is_going_on() {
 
 #[test]
 fn a_listener_of_its_own_serves_telemetry() {
-    let node = TestNode::with(Setup { config: "[http]\ntelemetry_listen = \"127.0.0.1:0\"\n".into(), ..Setup::default() });
+    let node =
+        TestNode::with(Setup { config: "[http]\ntelemetry_listen = \"127.0.0.1:0\"\n".into(), ..Setup::default() });
     // On the main listener there is none of it then, but for the probes the story's own kit waits on.
     node.web().get("/metrics").expect(404);
     let listed = node.admin().get("/api/v2.0/mesh/node/status").expect(200).json();

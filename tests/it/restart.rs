@@ -7,7 +7,7 @@ use tests::{
     clients::crane::{self, Crane},
     dockerd::{Dockerd, PROGRAMS},
     image::{LOADED_NAME, digest_of, images},
-    node::{self, ADMIN, PASSWORD, TestNode},
+    node::{ADMIN, PASSWORD, TestNode},
     tools, wait,
     web::{Answer, Web},
 };

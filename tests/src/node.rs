@@ -103,9 +103,6 @@ impl TestNode {
         let authority = setup.tls.then(Authority::new);
         let folder = tempfile::tempdir().expect("a temporary directory");
         let mut node = Self { daemon: None, setup, authority, port: 0, folder };
-        if node.setup.data.is_none() {
-            fs::create_dir(node.data()).expect("the data directory");
-        }
         node.write_config();
         node.launch();
         node

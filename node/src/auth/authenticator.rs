@@ -287,24 +287,24 @@ fn lost(error: crate::workers::Lost) -> AuthError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::test_store;
+    use crate::storage::blobs::memory::MemoryBlobs;
+    use crate::storage::meta::memory::MemoryMeta;
+    use crate::storage::uploads::tests::Yard;
+    use crate::world::RealEntropy;
 
     const PASSWORD: &str = "correct horse";
 
     async fn authenticator(rules: AuthRules) -> Authenticator {
-        let store = test_store::in_memory();
-        let clock = test_store::clock();
-        let parts =
-            OpenAuth { store, clock, entropy: Arc::new(test_store::Numbers::default()), tasks: Tasks::new(), rules };
+        let yard = Yard::new();
+        let clock: Arc<dyn Clock> = Arc::new(yard.clock.clone());
+        let blobs = Arc::new(MemoryBlobs::new(Arc::clone(&clock)));
+        let store = yard.store(Arc::new(MemoryMeta::default()), blobs);
+        let parts = OpenAuth { store, clock, entropy: Arc::new(RealEntropy), tasks: Tasks::new(), rules };
         Authenticator::open(parts, Some(Secret::new(PASSWORD))).await.unwrap().0
     }
 
     fn rules() -> AuthRules {
-        AuthRules {
-            token_ttl: Duration::from_secs(300),
-            cache_ttl: Duration::from_secs(60),
-            password_checks: 1,
-        }
+        AuthRules { token_ttl: Duration::from_secs(300), cache_ttl: Duration::from_secs(60), password_checks: 1 }
     }
 
     fn basic(name: &str, password: &str) -> Credentials {
@@ -368,12 +368,10 @@ mod tests {
             Credentials::Bearer(Secret::new(auth.tokens.sign(&claims).unwrap()))
         };
         assert!(auth.authenticate(&claims(&|_| {})).await.is_ok());
-        let ended: [&dyn Fn(&mut Claims); 4] = [
-            &|c| c.expires = issued.issued_at,
-            &|c| c.audience = "another".into(),
-            &|c| c.generation += 1,
-            &|c| c.account = Some("someone".into()),
-        ];
+        let ended: [&dyn Fn(&mut Claims); 4] =
+            [&|c| c.expires = issued.issued_at, &|c| c.audience = "another".into(), &|c| c.generation += 1, &|c| {
+                c.account = Some("someone".into())
+            }];
         for change in ended {
             assert!(matches!(auth.authenticate(&claims(change)).await, Err(AuthError::Invalid)));
         }

@@ -162,6 +162,13 @@ impl Principal {
         })
     }
 
+    /// Whether the credential shown was made with this repository in mind, whatever it may do there.
+    #[must_use]
+    pub fn scope_names(&self, repository: &RepositoryName) -> bool {
+        let names = |scope: &Scope| matches!(scope, Scope::Repository { name, .. } if name == repository);
+        self.scopes.as_ref().is_none_or(|scopes| scopes.iter().any(names))
+    }
+
     /// Whether the credential shown leaves room for reading the catalog.
     #[must_use]
     pub fn scope_allows_catalog(&self) -> bool {

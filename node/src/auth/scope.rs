@@ -8,7 +8,7 @@ use protocol::RepositoryName;
 use super::{Action, Scope};
 
 /// Longest scope looked at: a name, a type and actions.
-pub const MAX_SCOPE: usize = 512;
+pub(super) const MAX_SCOPE: usize = 512;
 
 /// Not a scope this node knows. Clients may ask for others; they are left out of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -29,8 +29,8 @@ fn host() -> Host {
     Host {
         clock: Arc::new(Noon),
         file_system: Arc::new(Names::default()),
-        serve: |config| if config.http.listen == "127.0.0.1:1" { Err("taken".into()) } else { Ok(()) },
-        rebuild_index: |config| Ok(format!("rebuilt {}", config.storage.data.display())),
+        serve: Arc::new(|config| if config.http.listen == "127.0.0.1:1" { Err("taken".into()) } else { Ok(()) }),
+        rebuild_index: Arc::new(|config| Ok(format!("rebuilt {}", config.storage.data.display()))),
     }
 }
 

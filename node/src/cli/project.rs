@@ -27,7 +27,7 @@ pub(super) enum Project {
         public: bool,
         /// An index may name manifests that are not here.
         #[arg(long)]
-        sparse_index: bool,
+        sparse: bool,
     },
 }
 
@@ -47,7 +47,7 @@ struct Metadata {
     #[serde(default)]
     public: Option<String>,
     #[serde(default)]
-    sparse_index: Option<String>,
+    sparse: Option<String>,
 }
 
 impl Project {
@@ -58,10 +58,10 @@ impl Project {
                 let projects = list(&connection)?;
                 session.terminal.answer(&rows(&projects), &projects)?;
             }
-            Self::Create { name, public, sparse_index } => {
+            Self::Create { name, public, sparse } => {
                 let name = parse(name)?;
-                create(&connection, &name, *public, *sparse_index)?;
-                let made = json!({ "name": name, "public": public, "sparse_index": sparse_index });
+                create(&connection, &name, *public, *sparse)?;
+                let made = json!({ "name": name, "public": public, "sparse": sparse });
                 session.terminal.answer(&format!("{name}\n"), &made)?;
             }
         }
@@ -91,15 +91,15 @@ fn list(connection: &Connection) -> Result<Vec<Shown>, Failure> {
     Ok(all)
 }
 
-fn create(connection: &Connection, name: &ProjectName, public: bool, sparse_index: bool) -> Result<(), Failure> {
-    let metadata = json!({ "public": public.to_string(), "sparse_index": sparse_index.to_string() });
+fn create(connection: &Connection, name: &ProjectName, public: bool, sparse: bool) -> Result<(), Failure> {
+    let metadata = json!({ "public": public.to_string(), "sparse": sparse.to_string() });
     connection.send("/api/v2.0/projects", &json!({ "project_name": name, "metadata": metadata }))
 }
 
 fn rows(projects: &[Shown]) -> String {
     let yes = |switch: &Option<String>| if switch.as_deref() == Some("true") { "yes" } else { "no" }.to_owned();
     let row = |one: &Shown| {
-        vec![one.name.clone(), yes(&one.metadata.public), yes(&one.metadata.sparse_index), one.creation_time.clone()]
+        vec![one.name.clone(), yes(&one.metadata.public), yes(&one.metadata.sparse), one.creation_time.clone()]
     };
     table(&["NAME", "PUBLIC", "SPARSE INDEX", "CREATED"], &projects.iter().map(row).collect::<Vec<_>>())
 }
@@ -115,7 +115,7 @@ mod tests {
         create(&connection, &parse("team").unwrap(), true, false).unwrap();
         assert_eq!(
             client.asked.lock().unwrap().concat(),
-            r#"POST /api/v2.0/projects {"metadata":{"public":"true","sparse_index":"false"},"project_name":"team"}"#
+            r#"POST /api/v2.0/projects {"metadata":{"public":"true","sparse":"false"},"project_name":"team"}"#
         );
         assert_eq!(parse("Team/x").unwrap_err().code, Code::Usage);
     }

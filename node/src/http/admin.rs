@@ -116,7 +116,7 @@ struct ProjectRequest {
 #[serde(deny_unknown_fields, default)]
 struct Metadata {
     public: Option<String>,
-    sparse_index: Option<String>,
+    sparse: Option<String>,
 }
 
 async fn create_project(call: &Call, permit: &AdminPermit, body: &mut Receiving) -> Result<Response, Error> {
@@ -136,7 +136,7 @@ fn new_project(body: &[u8]) -> Result<NewProject, Error> {
     Ok(NewProject {
         name,
         public: truth("metadata.public", asked.metadata.public.as_deref())?,
-        sparse_index: truth("metadata.sparse_index", asked.metadata.sparse_index.as_deref())?,
+        sparse: truth("metadata.sparse", asked.metadata.sparse.as_deref())?,
     })
 }
 
@@ -166,7 +166,7 @@ struct ProjectView {
 #[derive(Debug, Serialize)]
 struct MetadataView {
     public: &'static str,
-    sparse_index: &'static str,
+    sparse: &'static str,
 }
 
 impl ProjectView {
@@ -176,7 +176,7 @@ impl ProjectView {
         let time = OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|at| at.format(&Rfc3339).ok());
         Self {
             name: project.name.as_str().to_owned(),
-            metadata: MetadataView { public: word(project.public), sparse_index: word(project.sparse_index) },
+            metadata: MetadataView { public: word(project.public), sparse: word(project.sparse) },
             creation_time: time.unwrap_or_default(),
         }
     }
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_project_is_read_strictly() {
         let new = new_project(br#"{"project_name":"a","metadata":{"public":"true"}}"#).unwrap();
-        assert!(new.public && !new.sparse_index && new.name.as_str() == "a");
+        assert!(new.public && !new.sparse && new.name.as_str() == "a");
         for bad in [
             r#"{"project_name":"a","owner":"root"}"#,
             r#"{"project_name":"a","metadata":{"admin":"true"}}"#,

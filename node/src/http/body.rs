@@ -94,6 +94,13 @@ impl Receiving {
         }
     }
 
+    /// Reads on and drops what comes, at most `most` bytes. A client that is still sending when the connection closes may
+    /// never see the answer: the reset overtakes it.
+    pub async fn discard(&mut self, most: u64) {
+        let until = self.taken.saturating_add(most);
+        while self.taken < until && matches!(self.next().await, Ok(Some(_))) {}
+    }
+
     /// The whole body, if it has at most `limit` bytes.
     ///
     /// # Errors

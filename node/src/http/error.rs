@@ -265,7 +265,7 @@ impl Error {
             detail: Some(json!({ "digest": digest })),
         };
         let all = blobs.iter().map(|d| entry(d, "blob")).chain(children.iter().map(|d| entry(d, "manifest")));
-        let mut error = Self::bad("MANIFEST_BLOB_UNKNOWN", "the manifest names content this repository does not hold");
+        let mut error = Self::absent("MANIFEST_BLOB_UNKNOWN", "the manifest names content this repository does not hold");
         let entries: Vec<_> = all.take(MAX_MISSING).collect();
         if !entries.is_empty() {
             error.0.entries = entries;
@@ -475,7 +475,7 @@ mod tests {
             (BlobError::Damaged.into(), 404, "BLOB_UNKNOWN"),
             (BlobError::Pinned { by: d }.into(), 405, "UNSUPPORTED"),
             (ManifestError::Unknown.into(), 404, "MANIFEST_UNKNOWN"),
-            (ManifestError::Missing { blobs: vec![d], children: vec![] }.into(), 400, "MANIFEST_BLOB_UNKNOWN"),
+            (ManifestError::Missing { blobs: vec![d], children: vec![] }.into(), 404, "MANIFEST_BLOB_UNKNOWN"),
             (ManifestError::WrongSize { digest: d, claimed: 1, actual: 2 }.into(), 400, "MANIFEST_INVALID"),
             (ManifestError::DigestMismatch { expected: d, actual: d }.into(), 400, "DIGEST_INVALID"),
             (ManifestError::NoProject.into(), 404, "NAME_UNKNOWN"),

@@ -23,6 +23,9 @@ pub mod token;
 pub mod traffic;
 pub mod v2;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -38,7 +41,7 @@ use crate::telemetry::{Metrics, RequestIds};
 use crate::workers::Scope;
 
 pub use respond::respond;
-pub use server::{Bound, Server};
+pub use server::{BindError, Bound, Server};
 
 /// An answer on its way out.
 pub type Response = http::Response<body::Body>;

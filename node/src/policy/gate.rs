@@ -87,7 +87,8 @@ impl Gate {
         })
     }
 
-    /// What of `asked` the account behind `principal` has a right to: the scopes of its token.
+    /// What of `asked` the account behind `principal` has a right to: the scopes of its token. Every repository asked
+    /// for is named, also with no action.
     ///
     /// # Errors
     /// [`MetaError`] when a project can't be read.
@@ -98,9 +99,8 @@ impl Gate {
                 Scope::Catalog => granted.extend(self.permit_catalog(principal).ok().map(|_| Scope::Catalog)),
                 Scope::Repository { name, actions } => {
                     let actions = self.allowed(principal, actions, name).await?;
-                    if !actions.is_empty() {
-                        granted.push(Scope::Repository { name: name.clone(), actions });
-                    }
+                    // Also with no action left: the token then says that this was asked for and refused.
+                    granted.push(Scope::Repository { name: name.clone(), actions });
                 }
             }
         }

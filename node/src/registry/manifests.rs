@@ -11,7 +11,7 @@ use crate::storage::meta::{DeletedManifest, Needed, PublishManifest, Published, 
 use crate::storage::store::StoreError;
 
 /// Most tags one push may set.
-pub const MAX_TAGS: usize = 100;
+const MAX_TAGS: usize = 100;
 
 /// Why a manifest was not given, taken or deleted.
 #[derive(Debug, thiserror::Error)]
@@ -133,7 +133,7 @@ impl Registry {
             blobs: required.iter().map(|d| Needed { digest: d.digest, size: d.size }).collect(),
             optional_blobs: optional.iter().map(|d| d.digest).collect(),
             children: parsed.children().iter().map(|d| d.digest).collect(),
-            sparse: project.sparse_index,
+            sparse: project.sparse,
             subject: parsed.subject().map(|d| d.digest),
             artifact_type: parsed.artifact_type().cloned(),
             annotations: parsed.annotations().clone(),

@@ -99,7 +99,7 @@ impl Registry {
         if self.rules.create == Create::Explicit {
             return Ok(None);
         }
-        let project = Project { name: name.clone(), public: false, sparse_index: false, created: act.at };
+        let project = Project { name: name.clone(), public: false, sparse: false, created: act.at };
         self.store.meta().create_project(project, act.clone()).await?;
         Ok(self.store.meta().project(name).await?)
     }

@@ -15,8 +15,8 @@ pub struct NewProject {
     pub name: ProjectName,
     /// Whether anyone may pull.
     pub public: bool,
-    /// Whether an index may name manifests that are not here.
-    pub sparse_index: bool,
+    /// Whether a manifest may name content that is not here.
+    pub sparse: bool,
 }
 
 /// Why there is no new project.
@@ -42,7 +42,7 @@ impl Registry {
         request: &Arc<str>,
     ) -> Result<Project, ProjectError> {
         let act = self.act(permit.principal(), request);
-        let project = Project { name: new.name, public: new.public, sparse_index: new.sparse_index, created: act.at };
+        let project = Project { name: new.name, public: new.public, sparse: new.sparse, created: act.at };
         let made = self.store.meta().create_project(project.clone(), act).await.map_err(Fault::from)?;
         if made { Ok(project) } else { Err(ProjectError::Exists) }
     }

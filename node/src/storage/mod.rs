@@ -13,6 +13,8 @@
 
 pub mod audit;
 pub mod blobs;
+#[cfg(test)]
+mod crash_tests;
 pub mod health;
 mod locks;
 pub mod meta;

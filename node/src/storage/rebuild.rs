@@ -42,6 +42,17 @@ pub struct RebuildReport {
     pub incomplete: u64,
 }
 
+impl std::fmt::Display for RebuildReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} files: {} known already, {} damaged; {} manifests recovered into {REPOSITORY} with {} blobs ({} bytes), \
+             {} left out because something they name is not here",
+            self.files, self.known, self.damaged, self.manifests, self.blobs, self.bytes, self.incomplete
+        )
+    }
+}
+
 /// Rebuilds rows from files. Meant for a store nobody else uses meanwhile.
 #[derive(Debug)]
 pub struct Rebuild {
@@ -66,7 +77,7 @@ impl Rebuild {
     /// [`StoreError`]; what was found so far stays found.
     pub async fn run(mut self) -> Result<RebuildReport, StoreError> {
         let project =
-            Project { name: self.repository.project(), public: false, sparse_index: true, created: self.store.now() };
+            Project { name: self.repository.project(), public: false, sparse: true, created: self.store.now() };
         self.store.meta().create_project(project, self.act()).await?;
         let (images, indexes) = self.find().await?;
         for digest in images.iter().chain(&indexes) {
@@ -153,13 +164,16 @@ impl Rebuild {
         Ok(())
     }
 
-    /// Makes a blob part of the repository; `false` when it is not here or damaged.
+    /// Makes a blob part of the repository; `false` when it is not here, damaged, or of another length. All that is found
+    /// out before the manifest is published, because the store keeps no bytes of one it refuses.
     async fn link(&mut self, named: &Descriptor) -> Result<bool, StoreError> {
         let here = self.store.meta().blob(&self.repository, &named.digest).await?;
-        if here.is_some_and(|row| row.quarantined.is_none()) {
-            return Ok(true);
+        if let Some(row) = here.filter(|row| row.quarantined.is_none()) {
+            return Ok(row.size == named.size);
         }
-        let Some(found) = self.vouch(&named.digest).await? else { return Ok(false) };
+        let Some(found) = self.vouch(&named.digest).await?.filter(|found| found.size == named.size) else {
+            return Ok(false);
+        };
         let link = LinkBlob {
             repository: self.repository.clone(),
             digest: found.digest,
@@ -223,4 +237,98 @@ fn read_manifest(bytes: &[u8]) -> Option<Manifest> {
         let by_shape = [ManifestKind::Image, ManifestKind::Index];
         by_shape.into_iter().find_map(|kind| Manifest::parse(bytes, Some(&kind.media_type())).ok())
     })
+}
+
+#[cfg(test)]
+mod tests {
+
+    use protocol::Reference;
+
+    use super::*;
+    use crate::storage::blobs::memory::MemoryBlobs;
+    use crate::storage::meta::memory::MemoryMeta;
+    use crate::storage::uploads::tests::Yard;
+
+    struct Site {
+        _yard: Yard,
+        blobs: Arc<MemoryBlobs>,
+        store: Arc<Store>,
+        scope: Scope,
+    }
+
+    impl Site {
+        fn new() -> Self {
+            let yard = Yard::new();
+            let clock = Arc::new(yard.clock.clone());
+            let blobs = Arc::new(MemoryBlobs::new(Arc::clone(&clock) as Arc<_>));
+            let store = yard.store(Arc::new(MemoryMeta::default()), Arc::clone(&blobs) as Arc<_>);
+            Self { scope: yard.scope.clone(), _yard: yard, blobs, store }
+        }
+
+        fn plant(&self, bytes: impl Into<Bytes>) -> Digest {
+            let bytes = bytes.into();
+            let digest = Digest::sha256(&bytes);
+            self.blobs.plant(digest, bytes);
+            digest
+        }
+
+        async fn rebuild(&self) -> RebuildReport {
+            Rebuild::new(Arc::clone(&self.store), self.scope.clone()).unwrap().run().await.unwrap()
+        }
+
+        async fn holds(&self, digest: &Digest) -> bool {
+            let repository = REPOSITORY.parse().unwrap();
+            self.store.meta().manifest(&repository, &Reference::Digest(*digest)).await.unwrap().is_some()
+        }
+    }
+
+    fn named(kind: &str, digest: &Digest, size: usize) -> String {
+        format!(r#"{{"mediaType":"application/vnd.oci.image.{kind}","digest":"{digest}","size":{size}}}"#)
+    }
+
+    fn image(config: &str, layers: &str) -> String {
+        format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layers}]}}"#)
+    }
+
+    #[tokio::test]
+    async fn what_the_files_tell_comes_back_untagged_and_only_once() {
+        let site = Site::new();
+        let config = site.plant("{}");
+        let layer = site.plant(vec![7; 5_000_000]);
+        let loose = site.plant("named by nobody");
+        let body = image(&named("config.v1+json", &config, 2), &named("layer.v1.tar", &layer, 5_000_000));
+        let manifest = site.plant(body.clone());
+        let child = named("manifest.v1+json", &manifest, body.len());
+        let index = site.plant(format!(r#"{{"schemaVersion":2,"manifests":[{child}]}}"#));
+        let report = site.rebuild().await;
+        let expected = RebuildReport { files: 5, blobs: 2, bytes: 5_000_002, manifests: 2, ..RebuildReport::default() };
+        assert_eq!(report, expected);
+        assert!(site.holds(&manifest).await && site.holds(&index).await);
+        assert!(site.store.meta().held(&loose).await.unwrap().is_none());
+        let row = site.store.meta().held(&layer).await.unwrap().unwrap();
+        assert_eq!((row.size, row.root), (5_000_000, protocol::tree::root_of(&vec![7; 5_000_000])));
+        assert_eq!(site.rebuild().await, RebuildReport { files: 5, known: 4, ..RebuildReport::default() });
+    }
+
+    #[tokio::test]
+    async fn what_is_damaged_or_incomplete_is_told_and_not_published() {
+        let site = Site::new();
+        let config = site.plant("{}");
+        let layer = Digest::sha256(b"layer");
+        site.blobs.plant(layer, Bytes::from_static(b"layes"));
+        let absent = Digest::sha256(b"absent");
+        let one = site.plant(image(&named("config.v1+json", &config, 2), &named("layer.v1.tar", &layer, 5)));
+        let two = site.plant(image(&named("config.v1+json", &config, 2), &named("layer.v1.tar", &absent, 6)));
+        let wrong = site.plant(image(&named("config.v1+json", &config, 3), ""));
+        let free = r#"{"mediaType":"application/vnd.oci.image.layer.nondistributable.v1.tar","digest":"#;
+        let foreign =
+            site.plant(image(&named("config.v1+json", &config, 2), &format!(r#"{free}"{absent}","size":6}}"#)));
+        let report = site.rebuild().await;
+        assert_eq!((report.files, report.damaged, report.incomplete, report.manifests), (6, 1, 3, 1));
+        for digest in [&one, &two, &wrong] {
+            assert!(!site.holds(digest).await);
+            assert!(site.store.open(digest).unwrap().is_some(), "nothing is removed");
+        }
+        assert!(site.holds(&foreign).await);
+    }
 }

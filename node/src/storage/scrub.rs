@@ -240,3 +240,165 @@ impl Scrub {
 fn lost(lost: crate::workers::Lost) -> StoreError {
     BlobStoreError::from(lost).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use protocol::{RepositoryName, Timestamp};
+
+    use super::*;
+    use crate::storage::blobs::BlobStore;
+    use crate::storage::blobs::files::FileBlobs;
+    use crate::storage::blobs::memory::MemoryBlobs;
+    use crate::storage::meta::memory::MemoryMeta;
+    use crate::storage::meta::{MetaStore, Project};
+    use crate::storage::uploads::tests::{Yard, content};
+
+    struct Site {
+        yard: Yard,
+        meta: MemoryMeta,
+        store: Arc<Store>,
+    }
+
+    impl Site {
+        async fn over(yard: Yard, blobs: Arc<dyn BlobStore>) -> Self {
+            let meta = MemoryMeta::default();
+            let store = yard.store(Arc::new(meta.clone()), blobs);
+            let project =
+                Project { name: repository().project(), public: false, sparse: false, created: Timestamp(0) };
+            assert!(store.meta().create_project(project, act()).await.unwrap());
+            Self { yard, meta, store }
+        }
+
+        async fn in_memory() -> (Self, Arc<MemoryBlobs>) {
+            let yard = Yard::new();
+            let blobs = Arc::new(MemoryBlobs::new(Arc::new(yard.clock.clone())));
+            (Self::over(yard, Arc::clone(&blobs) as Arc<dyn BlobStore>).await, blobs)
+        }
+
+        async fn push(&self, bytes: &[u8]) -> Digest {
+            let digest = Digest::sha256(bytes);
+            let staged = self.yard.uploads.stage(Bytes::copy_from_slice(bytes), &digest).await.unwrap();
+            assert!(self.store.commit_blob(staged, &repository(), act()).await.unwrap());
+            digest
+        }
+
+        async fn scrub(&self) -> Result<ScrubReport, StoreError> {
+            let clock = Arc::new(self.yard.clock.clone());
+            Scrub::new(Arc::clone(&self.store), clock, self.yard.scope.clone(), 1 << 20).run().await
+        }
+
+        async fn quarantined(&self, digest: &Digest) -> bool {
+            self.meta.held(digest).await.unwrap().unwrap().quarantined.is_some()
+        }
+    }
+
+    fn repository() -> RepositoryName {
+        "a/b".parse().unwrap()
+    }
+
+    fn act() -> Act {
+        Act { actor: "alice".into(), at: Timestamp(1), request: "r".into() }
+    }
+
+    #[tokio::test]
+    async fn a_sound_store_is_read_whole_at_the_rate_set() {
+        let (site, _) = Site::in_memory().await;
+        site.push(&content(3 << 20)).await;
+        site.push(b"small").await;
+        let began = site.yard.clock.monotonic();
+        let report = site.scrub().await.unwrap();
+        let expected = ScrubReport { blobs: 2, bytes: (3 << 20) + 5, complete: true, ..ScrubReport::default() };
+        assert_eq!(report, expected);
+        let took = (site.yard.clock.monotonic() - began).as_secs_f64();
+        assert!((3.0..3.1).contains(&took), "{took}");
+    }
+
+    #[tokio::test]
+    async fn damage_is_taken_out_of_service_and_a_push_mends_it() {
+        let (site, blobs) = Site::in_memory().await;
+        let (good, flipped, short, gone) = (
+            site.push(b"good").await,
+            site.push(b"flipped").await,
+            site.push(b"short").await,
+            site.push(b"gone").await,
+        );
+        blobs.plant(flipped, Bytes::from_static(b"flippee"));
+        blobs.plant(short, Bytes::from_static(b"shor"));
+        blobs.remove(&gone).await.unwrap();
+        let report = site.scrub().await.unwrap();
+        assert_eq!((report.blobs, report.quarantined, report.missing, report.orphans), (3, 2, 1, 0));
+        assert!(site.store.open(&flipped).unwrap().is_none());
+        assert!(!site.quarantined(&good).await);
+        for digest in [&flipped, &short, &gone] {
+            assert!(site.quarantined(digest).await);
+        }
+        let report = site.scrub().await.unwrap();
+        assert_eq!((report.blobs, report.quarantined, report.missing), (1, 0, 0), "known already");
+        for bytes in [&b"flipped"[..], b"short", b"gone"] {
+            assert!(!site.quarantined(&site.push(bytes).await).await);
+        }
+        assert_eq!(site.scrub().await.unwrap().blobs, 4);
+    }
+
+    #[tokio::test]
+    async fn one_flipped_bit_on_the_disk_is_found() {
+        let yard = Yard::new();
+        let (fs, clock) = (Arc::new(yard.disk.clone()), Arc::new(yard.clock.clone()));
+        let blobs = FileBlobs::open(fs, yard.dir.root(), clock, yard.scope.clone(), yard.health.clone()).unwrap();
+        let site = Site::over(yard, Arc::new(blobs)).await;
+        let mut bytes = content(100_000);
+        let digest = site.push(&bytes).await;
+        bytes[70_000] ^= 4;
+        let path = site.yard.dir.path("blobs/sha256").join(&digest.hex()[..2]).join(digest.hex());
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(site.scrub().await.unwrap().quarantined, 1);
+        assert!(!path.exists());
+        let aside = site.yard.dir.path("quarantine").join(format!("sha256-{}", digest.hex()));
+        assert_eq!(std::fs::read(aside).unwrap(), bytes);
+    }
+
+    #[tokio::test]
+    async fn files_without_a_row_go_to_the_trash_unless_there_is_no_row_at_all() {
+        let (site, blobs) = Site::in_memory().await;
+        let orphan = Digest::sha256(b"orphan");
+        blobs.plant(orphan, Bytes::from_static(b"orphan"));
+        let report = site.scrub().await.unwrap();
+        assert_eq!((report.orphans, report.complete), (0, true));
+        assert!(site.store.open(&orphan).unwrap().is_some(), "the metadata may be lost");
+        let kept = site.push(b"kept").await;
+        assert_eq!(site.scrub().await.unwrap().orphans, 1);
+        assert!(site.store.open(&orphan).unwrap().is_none());
+        assert!(site.store.open(&kept).unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn it_goes_on_where_it_was() {
+        let (site, _) = Site::in_memory().await;
+        let mut digests = Vec::new();
+        for n in 0..10_u8 {
+            digests.push(site.push(&[n]).await);
+        }
+        digests.sort_unstable();
+        for (position, blobs) in [
+            (Position::Rows(Some(digests[6])), 3),
+            (Position::Files(None), 0),
+            (Position::Files(Some(digests[9])), 0),
+            (Position::Rows(None), 10),
+        ] {
+            assert_eq!(Position::decode(&position.encode()), position);
+            site.meta.put_setting(POSITION, position.encode()).await.unwrap();
+            let report = site.scrub().await.unwrap();
+            assert_eq!((report.blobs, report.complete), (blobs, true), "{position:?}");
+        }
+        assert_eq!(site.scrub().await.unwrap().blobs, 10, "a complete one starts anew");
+    }
+
+    #[tokio::test]
+    async fn it_stops_when_its_scope_does() {
+        let (site, _) = Site::in_memory().await;
+        site.push(b"x").await;
+        site.yard.scope.stop(Duration::from_secs(10)).await;
+        assert_eq!(site.scrub().await.unwrap(), ScrubReport::default());
+    }
+}

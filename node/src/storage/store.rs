@@ -13,8 +13,8 @@ use protocol::{Digest, RepositoryName, Timestamp};
 use super::blobs::{BlobStore, BlobStoreError, OpenBlob, Staged};
 use super::health::Health;
 use super::locks::DigestLocks;
-use super::room::Room;
 use super::meta::{Act, BlobRow, Candidate, LinkBlob, MetaError, MetaStore, PublishManifest, Published, Verdict};
+use super::room::Room;
 use super::uploads::{UploadError, Uploads};
 
 /// Candidates looked at between two looks at the clock.

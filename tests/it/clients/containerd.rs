@@ -4,7 +4,7 @@ use tests::{
     clients::crane::{self, Crane},
     containerd::{Containerd, PROGRAMS},
     image::{TAG, images},
-    node::{self, ADMIN, PASSWORD, Registry, TestNode},
+    node::{ADMIN, PASSWORD, Registry, TestNode},
 };
 
 use super::{PRIVATE, admin, plain_and_tls};

@@ -3,7 +3,7 @@
 use tests::{
     clients::crane::{Crane, PROGRAM},
     image::images,
-    node::{self, ADMIN, PASSWORD, Registry, TestNode},
+    node::{ADMIN, PASSWORD, Registry, TestNode},
 };
 
 use super::{PRIVATE, plain_and_tls};

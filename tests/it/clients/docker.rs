@@ -4,7 +4,7 @@ use tests::{
     clients::crane::{self, Crane},
     dockerd::{Dockerd, PROGRAMS},
     image::{LOADED_NAME, images},
-    node::{self, ADMIN, PASSWORD, Registry, TestNode},
+    node::{ADMIN, PASSWORD, Registry, TestNode},
 };
 
 use super::{PRIVATE, plain_and_tls};

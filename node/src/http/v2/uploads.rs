@@ -16,7 +16,7 @@ use super::super::error::Error;
 use super::super::query::Query;
 use super::{bare, location, set, set_digest};
 use crate::auth::Action;
-use crate::policy::{Permit, Push};
+use crate::policy::{Denied, Permit, Push};
 use crate::registry::{Mounted, Received, SessionInfo, UploadError, UploadId, Writer};
 
 const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -35,6 +35,12 @@ pub(super) async fn post(call: &Call, name: &RepositoryName, body: &mut Receivin
         let digest: Digest = text.parse()?;
         // A source that can't be a name is like one that may not be read: a session begins instead.
         let odd_source = from.is_none() && query.one("from")?.is_some_and(|text| !text.is_empty());
+        // A token that was never asked for the source: the client gets the challenge that names both. It depends on the
+        // token alone, so it tells nothing about the source. One that was asked and holds no right there falls through.
+        if let Some(from) = from.as_ref().filter(|from| !call.principal.scope_names(from)) {
+            let help = || Challenge::repository(name, Action::Push).and_pull(from);
+            return Err(call.denied(Denied::Challenge, help));
+        }
         return if odd_source {
             begin(call, &permit, digest.algorithm()).await
         } else {

@@ -128,7 +128,7 @@ impl Site {
 
     pub(super) async fn project(&self, name: &str) -> bool {
         let name: ProjectName = name.parse().unwrap();
-        let project = Project { name, public: false, sparse_index: false, created: at(1) };
+        let project = Project { name, public: false, sparse: false, created: at(1) };
         self.meta.create_project(project, act(1)).await.unwrap()
     }
 
@@ -193,10 +193,10 @@ async fn settings_are_kept_and_replaced(site: Site) {
 
 async fn a_project_is_made_once(site: Site) {
     assert!(site.project("p").await);
-    let other = Project { name: "p".parse().unwrap(), public: true, sparse_index: true, created: at(9) };
+    let other = Project { name: "p".parse().unwrap(), public: true, sparse: true, created: at(9) };
     assert!(!site.meta.create_project(other, act(9)).await.unwrap());
     let kept = site.meta.project(&"p".parse().unwrap()).await.unwrap().unwrap();
-    assert_eq!((kept.public, kept.sparse_index, kept.created), (false, false, at(1)), "the first stays");
+    assert_eq!((kept.public, kept.sparse, kept.created), (false, false, at(1)), "the first stays");
     assert_eq!(site.meta.project(&"q".parse().unwrap()).await.unwrap(), None);
     let events = site.events().await;
     assert_eq!(events.len(), 1, "one project, one event");

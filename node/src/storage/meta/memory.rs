@@ -136,7 +136,7 @@ impl State {
         };
         let (mut blobs, mut children) = (Vec::new(), Vec::new());
         for digest in publish.blobs.iter().map(|needed| needed.digest) {
-            if present(&digest).is_none() && !blobs.contains(&digest) {
+            if !publish.sparse && present(&digest).is_none() && !blobs.contains(&digest) {
                 blobs.push(digest);
             }
         }
@@ -164,7 +164,7 @@ impl State {
         self.hold(&digest, BlobRow { size, root: publish.root, committed: act.at, quarantined: None });
         let repository = self.repositories.entry(name.clone()).or_default();
         let mut pins: BTreeSet<Digest> = publish.blobs.iter().map(|needed| needed.digest).collect();
-        pins.extend(publish.optional_blobs.iter().filter(|blob| repository.links.contains_key(*blob)));
+        pins.extend(&publish.optional_blobs);
         let referrer = Referrer {
             digest,
             media_type: publish.media_type.clone(),

@@ -66,8 +66,8 @@ pub struct Project {
     pub name: ProjectName,
     /// Whether anyone may pull.
     pub public: bool,
-    /// Whether an index may name manifests that are not here.
-    pub sparse_index: bool,
+    /// Whether a manifest may name content that is not here.
+    pub sparse: bool,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -187,11 +187,11 @@ pub struct PublishManifest {
     pub tags: Vec<Tag>,
     /// Blobs that must be linked in this repository, and are pinned by it.
     pub blobs: Vec<Needed>,
-    /// Blobs that are pinned when they are here and not missed when they are not (non-distributable layers).
+    /// Blobs that are not missed when they are not here (non-distributable layers), and pinned whenever they come.
     pub optional_blobs: Vec<Digest>,
     /// Manifests it names as children. Each must be in this repository, unless `sparse`.
     pub children: Vec<Digest>,
-    /// Whether absent children are fine.
+    /// Whether absent blobs and children are fine. They are pinned all the same, for when they come.
     pub sparse: bool,
     /// The manifest it speaks about, which need not be here.
     pub subject: Option<Digest>,

@@ -13,7 +13,7 @@ mod record;
 mod session;
 mod table;
 #[cfg(test)]
-pub(in crate::storage) mod tests;
+pub(crate) mod tests;
 mod writer;
 
 use std::io;

@@ -10,7 +10,10 @@ use protocol::seam::Space;
 use protocol::tree::{outboard_len, root_of};
 
 use super::*;
-use crate::storage::RoomLimits;
+use crate::storage::blobs::BlobStore;
+use crate::storage::meta::MetaStore;
+use crate::storage::store::{Engines, Leases};
+use crate::storage::{RoomLimits, Store};
 use crate::world::RealEntropy;
 use crate::world::faulty::{Call, Faulty};
 use crate::world::scratch::Scratch;
@@ -69,6 +72,17 @@ impl Yard {
             limits,
         })
         .unwrap()
+    }
+
+    /// A store over this yard's uploads and the given engines, with leases of an hour.
+    pub(crate) fn store(&self, meta: Arc<dyn MetaStore>, blobs: Arc<dyn BlobStore>) -> Arc<Store> {
+        let (fs, clock): (Arc<dyn FileSystem>, Arc<dyn Clock>) =
+            (Arc::new(self.disk.clone()), Arc::new(self.clock.clone()));
+        let room = RoomLimits { ballast: 0, refuse_uploads_at: 99, keep_free: 1 << 20 };
+        let room = Room::open(fs, self.dir.root().into(), room, Arc::clone(&clock)).unwrap();
+        let engines = Engines { meta, blobs, uploads: self.uploads.clone(), health: self.health.clone(), room };
+        let hour = Duration::from_secs(3600);
+        Arc::new(Store::new(engines, Leases { blob: hour, exists: hour, trash: hour }, clock))
     }
 
     /// Kill -9 and a new start: nothing of the old process ends in order, the disk stays as it is.

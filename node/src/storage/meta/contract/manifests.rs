@@ -10,7 +10,7 @@ checks! {
     a_refused_manifest_writes_nothing
     missing_content_is_named_once_each
     a_claimed_length_must_be_true
-    an_index_needs_its_children_unless_sparse
+    a_manifest_needs_what_it_names_unless_sparse
     a_repeated_push_writes_tags_and_event
     a_tag_moves_and_its_history_tells
     tags_are_paged_in_the_order_of_bytes
@@ -18,7 +18,7 @@ checks! {
     deleting_a_manifest_takes_its_tags_along
     a_manifest_deleted_here_stays_elsewhere
     a_pinned_blob_can_not_be_unlinked
-    optional_blobs_are_pinned_when_they_are_here
+    optional_blobs_are_pinned_whenever_they_come
     a_child_may_be_deleted
     referrers_are_filtered_and_paged
 }
@@ -83,7 +83,7 @@ async fn a_claimed_length_must_be_true(site: Site) {
     assert!(matches!(site.publish(push).await, Published::Missing { .. }), "what is missing is told first");
 }
 
-async fn an_index_needs_its_children_unless_sparse(site: Site) {
+async fn a_manifest_needs_what_it_names_unless_sparse(site: Site) {
     site.project("p").await;
     let mut index = manifest("p/a", "index");
     index.children = vec![blob("m"), blob("n")];
@@ -94,6 +94,12 @@ async fn an_index_needs_its_children_unless_sparse(site: Site) {
     assert_eq!(site.publish(index.clone()).await, missing, "another repository's does not count");
     index.sparse = true;
     assert_eq!(site.publish(index).await, Published::Done { created: true });
+    let mut image = manifest("p/a", "image");
+    (image.sparse, image.blobs) = (true, vec![needed("later")]);
+    let by = site.published(image).await;
+    site.link("p/a", "later", 20).await;
+    let unlinked = site.meta.unlink_blob(&repository("p/a"), &blob("later"), at(90), act(20)).await.unwrap();
+    assert_eq!(unlinked, UnlinkedBlob::Pinned { by }, "what comes later stays");
 }
 
 async fn a_repeated_push_writes_tags_and_event(site: Site) {
@@ -235,7 +241,7 @@ async fn a_pinned_blob_can_not_be_unlinked(site: Site) {
     assert_eq!(site.meta.unlink_blob(&a, &x, at(90), act(22)).await.unwrap(), UnlinkedBlob::Done);
 }
 
-async fn optional_blobs_are_pinned_when_they_are_here(site: Site) {
+async fn optional_blobs_are_pinned_whenever_they_come(site: Site) {
     site.project("p").await;
     let a = repository("p/a");
     site.link("p/a", "here", 50).await;
@@ -246,10 +252,7 @@ async fn optional_blobs_are_pinned_when_they_are_here(site: Site) {
     let unlink = |digest| site.meta.unlink_blob(&a, digest, at(90), act(20));
     assert_eq!(unlink(&here).await.unwrap(), UnlinkedBlob::Pinned { by: digest });
     site.link("p/a", "later", 50).await;
-    assert_eq!(unlink(&later).await.unwrap(), UnlinkedBlob::Done);
-    site.link("p/a", "later", 50).await;
-    site.published(push).await;
-    assert_eq!(unlink(&later).await.unwrap(), UnlinkedBlob::Pinned { by: digest }, "pushed again");
+    assert_eq!(unlink(&later).await.unwrap(), UnlinkedBlob::Pinned { by: digest });
 }
 
 async fn a_child_may_be_deleted(site: Site) {

@@ -135,7 +135,7 @@ async fn apply(meta: &dyn MetaStore, step: &Step, now: u64) -> String {
         Step::Setting(name, value) => told(meta.put_setting(SETTINGS[*name], vec![*value])).await,
         Step::Project(n) => {
             let name = PROJECTS[*n].parse().unwrap();
-            let project = Project { name, public: now.is_multiple_of(2), sparse_index: false, created: at(now) };
+            let project = Project { name, public: now.is_multiple_of(2), sparse: false, created: at(now) };
             told(meta.create_project(project, act(now))).await
         }
         Step::Link { repo: r, blob: b, lease } => {

@@ -54,6 +54,7 @@ impl Writing<'_> {
                         wrong = Some(Published::WrongSize { digest, claimed, actual: blob.size });
                     }
                 }
+                Some(_) | None if publish.sparse => {}
                 Some(_) | None => missing.push(needed.digest),
             }
         }
@@ -89,16 +90,12 @@ impl Writing<'_> {
         Ok(old.is_none())
     }
 
-    /// Pins what it names. What an earlier push of it pinned stays pinned.
+    /// Pins what it names, here or not: what comes later must stay. What an earlier push of it pinned stays pinned.
     fn keep_parts(&mut self, publish: &PublishManifest) -> Result<(), Failure> {
         let (repository, digest) = (&publish.repository, &publish.digest);
         let key = tables::item(repository, digest);
         let mut blobs: BTreeSet<Digest> = publish.blobs.iter().map(|needed| needed.digest).collect();
-        for optional in &publish.optional_blobs {
-            if self.tables.links.has(&tables::item(repository, optional))? {
-                blobs.insert(*optional);
-            }
-        }
+        blobs.extend(&publish.optional_blobs);
         let mut children: BTreeSet<Digest> = publish.children.iter().copied().collect();
         let old: PartsRow = self.tables.parts.get(&key)?.unwrap_or_default();
         blobs.extend(old.blobs.iter().map(|blob| blob.0));

@@ -45,7 +45,7 @@ impl Node {
     async fn with_project(disk: &MemoryDisk) -> Self {
         let node = Self::open(disk);
         let name = protocol::ProjectName::library();
-        let project = Project { name, public: true, sparse_index: false, created: act().at };
+        let project = Project { name, public: true, sparse: false, created: act().at };
         node.meta.create_project(project, act()).await.unwrap();
         node
     }
