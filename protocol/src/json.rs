@@ -190,7 +190,9 @@ mod tests {
             assert!(check_names(bad.as_bytes(), LIMITS, NAMES).unwrap_err().to_string().contains("case"), "{bad}");
             assert!(check(bad.as_bytes(), LIMITS).is_ok(), "{bad}");
         }
-        for good in [r#"{"layers":[{"config":1}]}"#, r#"{"config":{"Layers":1}}"#, r#"{"other":{"Layers":1,"layers":1}}"#] {
+        for good in
+            [r#"{"layers":[{"config":1}]}"#, r#"{"config":{"Layers":1}}"#, r#"{"other":{"Layers":1,"layers":1}}"#]
+        {
             assert!(check_names(good.as_bytes(), LIMITS, NAMES).is_ok(), "{good}");
         }
     }
