@@ -341,7 +341,7 @@ fn a_manifest_is_taken_only_when_all_it_names_is_here() {
     lying["config"]["size"] = json!(3);
     assert_eq!(
         push::error_code(&push::manifest(&web, "shop/app", "1", lying.to_string().as_bytes()).expect(400)),
-        "SIZE_INVALID"
+        "MANIFEST_INVALID"
     );
     // An index wants its children, unless the project lets it be sparse.
     let absent = push::image_manifest(&config, &[]).to_string().into_bytes();

@@ -69,6 +69,15 @@ impl Receiving {
         self.taken
     }
 
+    /// Whether there may be more to read.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        match &self.source {
+            Source::Memory(bytes) => !bytes.is_empty(),
+            Source::Wire(incoming) => !http_body::Body::is_end_stream(incoming),
+        }
+    }
+
     /// The next piece, never empty; `None` at the end.
     ///
     /// # Errors
@@ -92,13 +101,6 @@ impl Receiving {
                 return Ok(Some(data));
             }
         }
-    }
-
-    /// Reads on and drops what comes, at most `most` bytes. A client that is still sending when the connection closes may
-    /// never see the answer: the reset overtakes it.
-    pub async fn discard(&mut self, most: u64) {
-        let until = self.taken.saturating_add(most);
-        while self.taken < until && matches!(self.next().await, Ok(Some(_))) {}
     }
 
     /// The whole body, if it has at most `limit` bytes.

@@ -107,11 +107,6 @@ impl Call {
         self.header(http::header::CONTENT_LENGTH).and_then(|text| text.parse().ok())
     }
 
-    /// Whether the client sends its body only when asked to.
-    pub(super) fn waits_for_continue(&self) -> bool {
-        self.header(http::header::EXPECT).is_some_and(|text| text.eq_ignore_ascii_case("100-continue"))
-    }
-
     /// The host the client used, when it is one; HTTP/2 has it in the URL.
     pub(super) fn host(&self) -> Option<&str> {
         let authority = self.head.uri.authority().map(http::uri::Authority::as_str);

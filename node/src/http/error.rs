@@ -265,7 +265,8 @@ impl Error {
             detail: Some(json!({ "digest": digest })),
         };
         let all = blobs.iter().map(|d| entry(d, "blob")).chain(children.iter().map(|d| entry(d, "manifest")));
-        let mut error = Self::absent("MANIFEST_BLOB_UNKNOWN", "the manifest names content this repository does not hold");
+        let mut error =
+            Self::absent("MANIFEST_BLOB_UNKNOWN", "the manifest names content this repository does not hold");
         let entries: Vec<_> = all.take(MAX_MISSING).collect();
         if !entries.is_empty() {
             error.0.entries = entries;

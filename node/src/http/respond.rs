@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request};
 
 use super::body::{Body, Receiving, Source};
 use super::call::Call;
@@ -12,9 +12,6 @@ use super::error::Error;
 use super::{AppState, Origin, Response, Surface, admin, health, token, v2};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Most of a refused body that is read and dropped.
-const DISCARD: u64 = 8 << 20;
-
 const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 
 /// Answers a request. Never fails: what goes wrong is an answer too.
@@ -32,14 +29,12 @@ pub async fn respond(app: Arc<AppState>, origin: Arc<Origin>, request: Request<S
     if body.taken() > 0 {
         app.metrics().bytes_in.inc_by(body.taken());
     }
+    if body.is_unread() {
+        call.origin.traffic.leave_unread();
+    }
     let mut response = match outcome {
         Ok(response) => response,
-        Err(error) => {
-            if sends_on(&call, &error) {
-                body.discard(DISCARD).await;
-            }
-            render(&call, &error)
-        }
+        Err(error) => render(&call, &error),
     };
     if let Ok(id) = HeaderValue::try_from(&*call.id) {
         response.headers_mut().insert(X_REQUEST_ID, id);
@@ -52,14 +47,6 @@ pub async fn respond(app: Arc<AppState>, origin: Arc<Origin>, request: Request<S
         exchange.watch();
     }
     response.map(|body| body.within(exchange))
-}
-
-/// Whether the rest of a refused body is worth reading so that its sender sees why. Not for one who had no right to
-/// send it, and not for one who waits to be asked for it.
-fn sends_on(call: &Call, error: &Error) -> bool {
-    let status = error.status();
-    let stranger = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::REQUEST_TIMEOUT);
-    status.is_client_error() && !stranger && !call.waits_for_continue()
 }
 
 /// The route's label for the metrics, and the answer.

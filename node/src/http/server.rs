@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::Request;
@@ -45,6 +45,9 @@ const HTTP2_WINDOWS: (u32, u32) = (1 << 20, 2 << 20);
 const HTTP2_SEND: usize = 256 * 1024;
 /// How often a silent HTTP/2 client is asked whether it is there, and how long it may take to say so.
 const HTTP2_PING: Duration = Duration::from_secs(20);
+/// A connection whose input was not read stays open for the client to read its answer: until the input pauses for so
+/// long, for so long in all, and for so many bytes.
+const LINGER: (Duration, Duration, usize) = (Duration::from_millis(500), Duration::from_secs(10), 8 << 20);
 /// Connections kept apart for telemetry, and for the operator's socket, so that a full node can still be looked at.
 const RESERVED: usize = 64;
 
@@ -299,7 +302,7 @@ impl Door {
         let metrics = Arc::clone(self.app.metrics());
         metrics.connections.inc();
         let builder = builder(self.times, h2, Streams(self.scope.clone()));
-        let stream = TokioIo::new(Counted { inner: stream, traffic: Arc::clone(&origin.traffic) });
+        let stream = TokioIo::new(Counted::new(stream, Arc::clone(&origin.traffic)));
         let (app, of) = (Arc::clone(&self.app), Arc::clone(&origin));
         let service = service_fn(move |request: Request<Incoming>| {
             let (app, of) = (Arc::clone(&app), Arc::clone(&of));
@@ -432,10 +435,43 @@ where
     }
 }
 
-/// A stream whose bytes are counted.
+/// A stream whose bytes are counted, and which closes so that a last answer arrives.
 struct Counted<S> {
     inner: S,
     traffic: Arc<Traffic>,
+    closing: Option<Closing>,
+}
+
+/// What is left of the time and the bytes for closing.
+struct Closing {
+    quiet: Pin<Box<tokio::time::Sleep>>,
+    until: tokio::time::Instant,
+    left: usize,
+}
+
+impl Closing {
+    fn begin() -> Self {
+        let now = tokio::time::Instant::now();
+        Self { quiet: Box::pin(tokio::time::sleep(LINGER.0)), until: now + LINGER.1, left: LINGER.2 }
+    }
+
+    /// Reads and drops input; ready when there is none left, or no more of it is waited for.
+    fn poll_drop<S: AsyncRead + Unpin>(&mut self, input: &mut S, cx: &mut Context<'_>) -> Poll<()> {
+        let mut space = [0; 8192];
+        loop {
+            let mut scrap = ReadBuf::new(&mut space);
+            match Pin::new(&mut *input).poll_read(cx, &mut scrap) {
+                Poll::Ready(Ok(())) if !scrap.filled().is_empty() => {
+                    let Some(left) = self.left.checked_sub(scrap.filled().len()) else { return Poll::Ready(()) };
+                    self.left = left;
+                    let quiet = tokio::time::Instant::now() + LINGER.0;
+                    self.quiet.as_mut().reset(quiet.min(self.until));
+                }
+                Poll::Ready(Ok(()) | Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return self.quiet.as_mut().poll(cx),
+            }
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
@@ -447,7 +483,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.count(polled)
@@ -470,12 +506,26 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
+    /// A socket closed with input in it resets the connection, and the reset takes the answer from a client that is
+    /// still sending (a refused upload). So the input is read to its end, for a moment, once ours has ended.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        if self.closing.is_none() {
+            ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+            if !self.traffic.has_unread() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let this = &mut *self;
+        let closing = this.closing.get_or_insert_with(Closing::begin);
+        closing.poll_drop(&mut this.inner, cx).map(Ok)
     }
 }
 
 impl<S> Counted<S> {
+    const fn new(inner: S, traffic: Arc<Traffic>) -> Self {
+        Self { inner, traffic, closing: None }
+    }
+
     fn count(&self, polled: Poll<std::io::Result<usize>>) -> Poll<std::io::Result<usize>> {
         if let Poll::Ready(Ok(written)) = &polled {
             self.traffic.moved(*written);

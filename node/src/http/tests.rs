@@ -372,7 +372,7 @@ async fn manifests_tags_and_referrers() {
 
     let missing = plain.replace(&config.to_string(), &Digest::sha256(b"absent").to_string());
     let refused = edge.admin("PUT", "/v2/a/b/manifests/x", &header, missing.as_bytes()).await;
-    assert_eq!((refused.status, refused.json()["errors"][0]["code"].clone()), (400, "MANIFEST_BLOB_UNKNOWN".into()));
+    assert_eq!((refused.status, refused.json()["errors"][0]["code"].clone()), (404, "MANIFEST_BLOB_UNKNOWN".into()));
     let pinned = edge.admin("DELETE", &format!("/v2/a/b/blobs/{config}"), "", b"").await;
     assert_eq!((pinned.status, pinned.header("allow")), (405, Some("GET, HEAD")));
     assert_eq!(edge.admin("DELETE", "/v2/a/b/manifests/1", "", b"").await.status, 202);
@@ -433,6 +433,42 @@ async fn bodies_are_bounded_and_authorised_before_they_are_read() {
     };
     tokio::join!(sent, got);
     assert_eq!(Answer::read(&answer).status, 413);
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_one_who_is_still_sending() {
+    let edge = Edge::start().await;
+    let mut stream = edge.connect().await;
+    let head = "PUT /v2/a/b/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..10 {
+        // The whole body is sent before the answer is looked at, as simple clients do.
+        stream.write_all(&[b'x'; 100_000]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    assert_eq!(Answer::read(&bytes).status, 401);
+}
+
+#[tokio::test]
+async fn a_token_too_narrow_for_a_mount_is_told_which_would_do() {
+    let edge = Edge::start().await;
+    let digest = edge.push_blob("a/b", b"layer").await;
+    let token = async |scopes: &str| {
+        let answer = edge.admin("GET", &format!("/service/token?{scopes}"), "", b"").await.json();
+        format!("Authorization: Bearer {}\r\n", answer["token"].as_str().unwrap())
+    };
+    let target = format!("/v2/c/d/blobs/uploads/?mount={digest}&from=a/b");
+    let narrow = edge.send("POST", &target, &token("scope=repository:c/d:pull,push").await, b"").await;
+    assert_eq!(narrow.status, 401);
+    let help = narrow.header("www-authenticate").unwrap();
+    assert!(
+        help.contains(r#"scope="repository:c/d:pull,push repository:a/b:pull",error="insufficient_scope""#),
+        "{help}"
+    );
+    let wide = token("scope=repository:c/d:pull,push+repository:a/b:pull").await;
+    assert_eq!(edge.send("POST", &target, &wide, b"").await.status, 201);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 //! it a client could hold streams open for ever by never reading, which neither HTTP/1.1 nor HTTP/2 servers notice by
 //! themselves: a body nobody reads is a body nobody polls.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ pub struct Traffic {
     moved: AtomicU64,
     requests: AtomicU64,
     active: AtomicUsize,
+    unread: AtomicBool,
     sending: Mutex<Vec<Arc<AtomicU64>>>,
 }
 
@@ -45,6 +46,7 @@ impl Traffic {
             moved: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             active: AtomicUsize::new(0),
+            unread: AtomicBool::new(false),
             sending: Mutex::new(Vec::new()),
         })
     }
@@ -52,6 +54,17 @@ impl Traffic {
     /// Counts bytes that moved, either way.
     pub fn moved(&self, bytes: usize) {
         self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// A request was answered before all of its body was read: the connection will end with input left.
+    pub fn leave_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether input was left unread.
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
     }
 
     /// How things stand.

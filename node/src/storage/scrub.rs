@@ -264,8 +264,7 @@ mod tests {
         async fn over(yard: Yard, blobs: Arc<dyn BlobStore>) -> Self {
             let meta = MemoryMeta::default();
             let store = yard.store(Arc::new(meta.clone()), blobs);
-            let project =
-                Project { name: repository().project(), public: false, sparse: false, created: Timestamp(0) };
+            let project = Project { name: repository().project(), public: false, sparse: false, created: Timestamp(0) };
             assert!(store.meta().create_project(project, act()).await.unwrap());
             Self { yard, meta, store }
         }

@@ -16,7 +16,7 @@ use super::super::error::Error;
 use super::super::query::Query;
 use super::{bare, location, set, set_digest};
 use crate::auth::Action;
-use crate::policy::{Denied, Permit, Push};
+use crate::policy::{Permit, Push};
 use crate::registry::{Mounted, Received, SessionInfo, UploadError, UploadId, Writer};
 
 const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -35,12 +35,6 @@ pub(super) async fn post(call: &Call, name: &RepositoryName, body: &mut Receivin
         let digest: Digest = text.parse()?;
         // A source that can't be a name is like one that may not be read: a session begins instead.
         let odd_source = from.is_none() && query.one("from")?.is_some_and(|text| !text.is_empty());
-        // A token that was never asked for the source: the client gets the challenge that names both. It depends on the
-        // token alone, so it tells nothing about the source. One that was asked and holds no right there falls through.
-        if let Some(from) = from.as_ref().filter(|from| !call.principal.scope_names(from)) {
-            let help = || Challenge::repository(name, Action::Push).and_pull(from);
-            return Err(call.denied(Denied::Challenge, help));
-        }
         return if odd_source {
             begin(call, &permit, digest.algorithm()).await
         } else {
@@ -67,6 +61,9 @@ async fn mount(
     digest: &Digest,
     from: Option<&RepositoryName>,
 ) -> Result<Response, Error> {
+    if let Some(from) = from {
+        wider_token_helps(call, permit.repository(), from).await?;
+    }
     let outcome = call.registry().mount(permit, call.gate(), &call.principal, digest, from, &call.id).await;
     match outcome.map_err(|error| Error::upload(error, permit.repository()))? {
         Mounted::Done(received) => {
@@ -78,6 +75,18 @@ async fn mount(
             Ok(progress(StatusCode::ACCEPTED, &session))
         }
     }
+}
+
+/// A token that was never asked for the source, shown by an account that may read it: another token makes the mount
+/// possible, so the client is told which. It learns its own account's right and nothing about the source. All others
+/// get a session, so one who asked and was not granted the source is not sent back for ever.
+async fn wider_token_helps(call: &Call, name: &RepositoryName, from: &RepositoryName) -> Result<(), Error> {
+    let asked = call.principal.scope_names(from);
+    if asked || !call.gate().allows(&call.principal, Action::Pull, from).await? {
+        return Ok(());
+    }
+    let help = Challenge::repository(name, Action::Push).and_pull(from).insufficient();
+    Err(Error::unauthorized(help, "this token leaves no room for reading the source of the mount: get one that does"))
 }
 
 /// A single POST with the whole blob.
