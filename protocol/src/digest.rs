@@ -291,6 +291,10 @@ impl Hasher {
     /// Takes up a saved state; `None` when the bytes are no state of that algorithm.
     #[must_use]
     pub fn restore(algorithm: Algorithm, saved: &[u8]) -> Option<Self> {
+        // The library takes any count, and overflows when the length is worked out at the end.
+        if blocks(algorithm, saved)? > MAX_BLOCKS {
+            return None;
+        }
         Some(Self(match algorithm {
             Algorithm::Sha256 => {
                 let state = SerializedState::<sha2::Sha256>::try_from(saved).ok()?;
@@ -302,6 +306,18 @@ impl Hasher {
             }
         }))
     }
+}
+
+/// Most blocks a state that is taken up may have counted: half an exbibyte of SHA-256, an exbibyte of SHA-512. More than
+/// any blob has, and so far below the 2^64 bits SHA-256 can count that no number of further bytes reaches them.
+const MAX_BLOCKS: u128 = 1 << 53;
+
+/// The number of blocks a saved state has taken in, which stands in little-endian order behind the chaining value.
+fn blocks(algorithm: Algorithm, saved: &[u8]) -> Option<u128> {
+    Some(match algorithm {
+        Algorithm::Sha256 => u64::from_le_bytes(saved.get(32..40)?.try_into().ok()?).into(),
+        Algorithm::Sha512 => u128::from_le_bytes(saved.get(64..80)?.try_into().ok()?),
+    })
 }
 
 impl fmt::Debug for Hasher {
@@ -335,6 +351,24 @@ mod tests {
             (upper.as_str(), DigestError::NotLowerHex),
         ] {
             assert_eq!(text.parse::<Digest>().unwrap_err(), why, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_state_that_counts_more_than_there_can_be_is_refused() {
+        for (algorithm, block, at) in [(Algorithm::Sha256, 64, 32), (Algorithm::Sha512, 128, 64)] {
+            let mut hasher = Hasher::new(algorithm);
+            hasher.update(&vec![7; 5 * block + 1]);
+            let mut saved = hasher.save();
+            assert_eq!(blocks(algorithm, &saved), Some(5), "the count stands where it is looked for");
+            for (byte, taken) in [(6, true), (7, false)] {
+                saved[at + byte] = 0x10;
+                let restored = Hasher::restore(algorithm, &saved);
+                assert_eq!(restored.is_some(), taken, "{algorithm}, byte {byte}");
+                // What is taken up can be finished: this overflowed.
+                let _ = restored.map(Hasher::finish);
+            }
+            assert!(Hasher::restore(algorithm, &saved[..at]).is_none());
         }
     }
 

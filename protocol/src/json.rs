@@ -18,6 +18,40 @@ pub struct Limits {
     pub values: usize,
 }
 
+/// Members whose names a document's readers act on.
+///
+/// Readers written in Go, which most clients are, take `Layers` for `layers` and let the later of the two win. So a
+/// name that equals a known one in all but case would be one document to us and another to them.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    /// The names, as they must be spelt.
+    pub known: &'static [&'static str],
+    /// Those among them whose values have members of these names in turn. Other values hold keys of their own (the
+    /// annotations `A` and `a` are two), and are not looked at.
+    pub inside: &'static [&'static str],
+}
+
+impl Names {
+    const NONE: Self = Self { known: &[], inside: &[] };
+
+    fn misspell(self, key: &str) -> bool {
+        !self.known.contains(&key) && self.known.iter().any(|name| folded(name).eq(folded(key)))
+    }
+
+    fn below(self, key: &str) -> Self {
+        if self.inside.contains(&key) { self } else { Self::NONE }
+    }
+}
+
+/// The characters without their case. Two letters outside ASCII fold to letters within.
+fn folded(text: &str) -> impl Iterator<Item = char> {
+    text.chars().map(|c| match c {
+        'ſ' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    })
+}
+
 /// Why a document was refused before anyone read its meaning.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -28,9 +62,17 @@ pub struct JsonError(String);
 /// # Errors
 /// [`JsonError`] with the reason and, from the parser, line and column.
 pub fn check(bytes: &[u8], limits: Limits) -> Result<(), JsonError> {
+    check_names(bytes, limits, Names::NONE)
+}
+
+/// As [`check`], and that the members of `names` are spelt as they stand there.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_names(bytes: &[u8], limits: Limits, names: Names) -> Result<(), JsonError> {
     let mut left = limits.values;
     let mut parser = serde_json::Deserializer::from_slice(bytes);
-    Walk { depth: limits.depth, left: &mut left }
+    Walk { depth: limits.depth, left: &mut left, names }
         .deserialize(&mut parser)
         .and_then(|()| parser.end())
         .map_err(|e| JsonError(e.to_string()))
@@ -39,6 +81,7 @@ pub fn check(bytes: &[u8], limits: Limits) -> Result<(), JsonError> {
 struct Walk<'a> {
     depth: usize,
     left: &'a mut usize,
+    names: Names,
 }
 
 impl Walk<'_> {
@@ -89,7 +132,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let depth = self.deeper()?;
-        while seq.next_element_seed(Walk { depth, left: &mut *self.left })?.is_some() {}
+        while seq.next_element_seed(Walk { depth, left: &mut *self.left, names: self.names })?.is_some() {}
         Ok(())
     }
 
@@ -98,10 +141,14 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let mut seen = BTreeSet::new();
         while let Some(key) = map.next_key::<Key>()? {
             self.spend()?;
+            if self.names.misspell(&key.0) {
+                return Err(serde::de::Error::custom("a key differs from a known one only in upper and lower case"));
+            }
+            let names = self.names.below(&key.0);
             if !seen.insert(key) {
                 return Err(serde::de::Error::custom("a key stands twice in one object"));
             }
-            map.next_value_seed(Walk { depth, left: &mut *self.left })?;
+            map.next_value_seed(Walk { depth, left: &mut *self.left, names })?;
         }
         Ok(())
     }
@@ -133,6 +180,20 @@ mod tests {
     fn a_key_named_twice_is_refused_however_it_is_spelt() {
         for bad in [r#"{"a":1,"a":2}"#, r#"{"a":1,"\u0061":2}"#, r#"[{"x":{"y":1,"y":1}}]"#] {
             assert!(check(bad.as_bytes(), LIMITS).unwrap_err().to_string().contains("twice"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_known_name_in_another_case_is_refused_where_names_are_known() {
+        const NAMES: Names = Names { known: &["layers", "links", "config"], inside: &["layers"] };
+        for bad in [r#"{"Layers":1}"#, r#"{"layer\u017f":1}"#, r#"{"lin\u212as":1}"#, r#"{"layers":[{"CONFIG":1}]}"#] {
+            assert!(check_names(bad.as_bytes(), LIMITS, NAMES).unwrap_err().to_string().contains("case"), "{bad}");
+            assert!(check(bad.as_bytes(), LIMITS).is_ok(), "{bad}");
+        }
+        for good in
+            [r#"{"layers":[{"config":1}]}"#, r#"{"config":{"Layers":1}}"#, r#"{"other":{"Layers":1,"layers":1}}"#]
+        {
+            assert!(check_names(good.as_bytes(), LIMITS, NAMES).is_ok(), "{good}");
         }
     }
 

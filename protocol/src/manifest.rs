@@ -20,6 +20,28 @@ pub const MAX_DESCRIPTORS: usize = 20_000;
 
 const JSON_LIMITS: json::Limits = json::Limits { depth: 32, values: 400_000 };
 
+/// What readers look for in a manifest and in its descriptors.
+const NAMES: json::Names = json::Names {
+    known: &[
+        "schemaVersion",
+        "mediaType",
+        "artifactType",
+        "config",
+        "layers",
+        "manifests",
+        "subject",
+        "annotations",
+        "digest",
+        "size",
+        "urls",
+        "data",
+        "platform",
+        "fsLayers",
+        "signatures",
+    ],
+    inside: &["config", "layers", "manifests", "subject"],
+};
+
 /// Which of the stored kinds a manifest is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ManifestKind {
@@ -143,7 +165,7 @@ impl Manifest {
         if body.len() > MAX_BYTES {
             return Err(ManifestError::TooLarge { found: body.len() });
         }
-        json::check(body, JSON_LIMITS).map_err(ManifestError::Json)?;
+        json::check_names(body, JSON_LIMITS, NAMES).map_err(ManifestError::Json)?;
         let raw: Raw = serde_json::from_slice(body).map_err(|e| ManifestError::Shape(e.to_string()))?;
         let kind = Self::kind_of(&raw, content_type)?;
         Self::check_shape(&raw, kind)?;
@@ -289,6 +311,20 @@ mod tests {
             Manifest::parse(twice.as_bytes(), Some(&oci(media_type::OCI_MANIFEST))),
             Err(ManifestError::Json(_))
         ));
+    }
+
+    #[test]
+    fn a_body_that_reads_otherwise_without_case_is_refused() {
+        let oci_image = oci(media_type::OCI_MANIFEST);
+        for extra in [r#","Layers":[]"#, r#","Manifests":[]"#, r#","manifest\u017f":[]"#, r#","FSLayers":[]"#] {
+            let refused = Manifest::parse(image(extra).as_bytes(), Some(&oci_image));
+            assert!(matches!(refused, Err(ManifestError::Json(_))), "{extra}: {refused:?}");
+        }
+        let config = image("").replace(r#""size":0"#, &format!(r#""size":0,"Digest":"{DIGEST}""#));
+        assert!(matches!(Manifest::parse(config.as_bytes(), Some(&oci_image)), Err(ManifestError::Json(_))));
+        // Annotations have names of their own.
+        let annotated = image(r#","annotations":{"Digest":"a","digest":"b"},"x-own":{"Size":1}"#);
+        assert!(Manifest::parse(annotated.as_bytes(), Some(&oci_image)).is_ok());
     }
 
     #[test]
