@@ -250,9 +250,12 @@ impl Ground {
 fn lock(fs: &dyn FileSystem, data: &Path) -> Result<Arc<dyn File>, ServeError> {
     let shown = data.display().to_string();
     fs.create_dir_all(data).map_err(|error| ServeError::Data(shown.clone(), error))?;
-    fs.lock(&data.join("lock")).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => ServeError::Locked(shown),
-        _ => ServeError::Data(shown, error),
+    fs.lock(&data.join("lock")).map_err(|error| {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            ServeError::Locked(shown)
+        } else {
+            ServeError::Data(shown, error)
+        }
     })
 }
 
@@ -315,7 +318,7 @@ impl Node {
         let first_start = world.fs.file_len(&config.storage.data.join("meta.redb")).ok().flatten().is_none();
         let ground = Ground::open(config, world, &requests)?;
         let Ground { store, room, snapshots, health, audit, engines, _lock } = ground;
-        make_library(&*store, &*world.clock).await?;
+        make_library(&store, &*world.clock).await?;
         let (authenticator, password) = open_auth(config, world, &store, &requests).await?;
         let upkeep = Upkeep::new(UpkeepParts {
             store: Arc::clone(&store),

@@ -35,6 +35,7 @@ impl Algorithm {
 
     /// Length of the hash in bytes.
     #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a hash is never empty")]
     pub const fn len(self) -> usize {
         match self {
             Self::Sha256 => 32,

@@ -540,7 +540,7 @@ fn metrics_carry_no_names() {
         admin.get(&format!("/v2/canary-{n}/app/manifests/canary-{n}"));
         node.web().signed_in(&format!("canary-{n}"), "x").get("/v2/");
         admin.get(&format!("/canary-{n}"));
-        raw(&node, format!("CANARY /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes());
+        raw(&node, b"CANARY /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     }
     let metrics = node.web().get("/metrics").expect(200).text();
     assert!(metrics.contains("# TYPE"), "{metrics}");

@@ -21,9 +21,9 @@ pub fn parse(header: &[u8]) -> Result<Credentials, Malformed> {
     if header.len() > MAX {
         return Err(Malformed);
     }
-    let text = std::str::from_utf8(header).map_err(|_| Malformed)?.trim();
+    let text = std::str::from_utf8(header).map_err(|_| Malformed)?.trim_matches([' ', '\t']);
     let (scheme, rest) = text.split_once(' ').ok_or(Malformed)?;
-    let rest = rest.trim_start();
+    let rest = rest.trim_start_matches([' ', '\t']);
     if scheme.eq_ignore_ascii_case("basic") {
         basic(rest)
     } else if scheme.eq_ignore_ascii_case("bearer") {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, Request};
 
 use super::body::{Body, Receiving, Source};
@@ -29,13 +29,18 @@ pub async fn respond(app: Arc<AppState>, origin: Arc<Origin>, request: Request<S
     if body.taken() > 0 {
         app.metrics().bytes_in.inc_by(body.taken());
     }
-    if body.is_unread() {
+    let unread = body.is_unread();
+    if unread {
         call.origin.traffic.leave_unread();
     }
     let mut response = match outcome {
         Ok(response) => response,
         Err(error) => render(&call, &error),
     };
+    if unread && !many_streams {
+        // Said, so that the client sends nothing more on a connection that is about to close.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Ok(id) = HeaderValue::try_from(&*call.id) {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }

@@ -127,7 +127,10 @@ impl<T: Clone> Runs<T> {
     }
 
     fn remember(&self, ended: Timestamp, outcome: &Result<T, StoreError>) {
-        let outcome = outcome.as_ref().map(T::clone).map_err(ToString::to_string);
+        let outcome = match outcome {
+            Ok(done) => Ok(done.clone()),
+            Err(error) => Err(error.to_string()),
+        };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastRun { ended, outcome });
     }
 }

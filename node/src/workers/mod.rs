@@ -99,7 +99,6 @@ impl Scope {
     ///
     /// # Errors
     /// What the operating system says when there is no thread to be had.
-    #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
     pub fn thread(&self, name: &'static str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
         let token = self.tasks.token();
         std::thread::Builder::new().name(name.into()).spawn(move || {
