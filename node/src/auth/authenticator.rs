@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::password::{self, Verifier};
-use super::token::{Claims, Key};
+use super::token::{Claims, Key, Reader};
 use super::{ADMIN, Credentials, Kind, Principal, Scope, Secret};
 use crate::storage::Store;
 use crate::storage::meta::MetaError;
@@ -95,7 +95,9 @@ struct Account {
 pub struct Authenticator {
     parts: OpenAuth,
     admin: Account,
-    tokens: Key,
+    tokens: Reader,
+    /// The administrator's name, shared by all its principals.
+    admin_name: Arc<str>,
     cache_key: Key,
     cache: Mutex<HashMap<[u8; 32], Duration>>,
     turns: Arc<Semaphore>,
@@ -121,7 +123,9 @@ impl Authenticator {
         let cache_key = Self::random_key(&parts)?;
         let turns = Arc::new(Semaphore::new(parts.rules.password_checks.max(1)));
         let waiting = Arc::new(Semaphore::new(WAITING_LOG_INS));
-        let this = Self { parts, admin, tokens, cache_key, cache: Mutex::default(), turns, waiting };
+        let tokens = Reader::new(tokens);
+        let this =
+            Self { parts, admin, tokens, admin_name: ADMIN.into(), cache_key, cache: Mutex::default(), turns, waiting };
         Ok((this, made_up))
     }
 
@@ -174,14 +178,14 @@ impl Authenticator {
     pub async fn authenticate(&self, credentials: &Credentials) -> Result<Principal, AuthError> {
         match credentials {
             Credentials::None => Ok(Principal::anonymous()),
-            Credentials::LocalOperator => Ok(Self::administrator(None, true)),
+            Credentials::LocalOperator => Ok(self.administrator(None, true)),
             Credentials::Bearer(token) => self.by_token(token),
             Credentials::Basic { name, password } => self.by_password(name, password).await,
         }
     }
 
-    fn administrator(scopes: Option<Vec<Scope>>, interactive: bool) -> Principal {
-        Principal { kind: Kind::Administrator, name: ADMIN.into(), scopes, interactive }
+    fn administrator(&self, scopes: Option<Arc<[Scope]>>, interactive: bool) -> Principal {
+        Principal { kind: Kind::Administrator, name: Arc::clone(&self.admin_name), scopes, interactive }
     }
 
     fn by_token(&self, token: &Secret) -> Result<Principal, AuthError> {
@@ -190,9 +194,9 @@ impl Authenticator {
             return Err(AuthError::Invalid);
         }
         match claims.account.as_deref() {
-            None => Ok(Principal { scopes: Some(claims.scopes), ..Principal::anonymous() }),
+            None => Ok(Principal { scopes: Some(Arc::clone(&claims.scopes)), ..Principal::anonymous() }),
             Some(ADMIN) if claims.generation == self.admin.generation => {
-                Ok(Self::administrator(Some(claims.scopes), false))
+                Ok(self.administrator(Some(Arc::clone(&claims.scopes)), false))
             }
             Some(_) => Err(AuthError::Invalid),
         }
@@ -205,7 +209,7 @@ impl Authenticator {
         }
         let key = self.cache_key_of(name, password);
         if self.is_cached(&key) {
-            return Ok(Self::administrator(None, true));
+            return Ok(self.administrator(None, true));
         }
         let _waiting = self.waiting.try_acquire().map_err(|_| AuthError::Busy)?;
         let _turn = self.turns.acquire().await.map_err(|_| AuthError::Busy)?;
@@ -215,7 +219,7 @@ impl Authenticator {
             return Err(AuthError::Invalid);
         }
         self.remember(key);
-        Ok(Self::administrator(None, true))
+        Ok(self.administrator(None, true))
     }
 
     fn cache_key_of(&self, name: &str, password: &Secret) -> [u8; 32] {
@@ -263,7 +267,7 @@ impl Authenticator {
             },
             generation: self.admin.generation,
             expires: issued_at.plus(self.parts.rules.token_ttl),
-            scopes,
+            scopes: scopes.into(),
         };
         let token = self.tokens.sign(&claims).ok_or(AuthError::Invalid)?;
         Ok(Issued { token, expires_in: self.parts.rules.token_ttl, issued_at })
@@ -362,7 +366,7 @@ mod tests {
                 account: Some(ADMIN.into()),
                 generation: auth.admin.generation,
                 expires: issued.issued_at.plus(Duration::from_secs(10)),
-                scopes: vec![],
+                scopes: Arc::new([]),
             };
             change(&mut claims);
             Credentials::Bearer(Secret::new(auth.tokens.sign(&claims).unwrap()))

@@ -121,7 +121,7 @@ pub struct Principal {
     kind: Kind,
     name: Arc<str>,
     /// `None`: everything the account may; else no more than this.
-    scopes: Option<Vec<Scope>>,
+    scopes: Option<Arc<[Scope]>>,
     /// Shown by something other than a token of ours: another try with a token may help.
     interactive: bool,
 }

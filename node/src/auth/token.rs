@@ -5,7 +5,8 @@
 //! `docs/decisions/0004-tokens.md`. A token is good for minutes, at this site, for its scopes, and only while the
 //! account's generation is the one it carries.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -36,11 +37,13 @@ pub(super) struct Claims {
     pub(super) expires: Timestamp,
     /// What it is limited to.
     #[serde(rename = "scp", with = "scopes_as_text")]
-    pub(super) scopes: Vec<Scope>,
+    pub(super) scopes: Arc<[Scope]>,
 }
 
 mod scopes_as_text {
     use serde::{Deserialize, Deserializer, Serializer};
+
+    use std::sync::Arc;
 
     use super::Scope;
 
@@ -48,10 +51,52 @@ mod scopes_as_text {
         serializer.collect_seq(scopes.iter().map(ToString::to_string))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Scope>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[Scope]>, D::Error> {
         let texts: Vec<String> = Vec::deserialize(deserializer)?;
         texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
     }
+}
+
+/// Tokens remembered as read; more begin anew.
+const REMEMBERED: usize = 4096;
+
+/// Reads tokens, and remembers what the last ones said: a client shows one token on every request of a pull. Each is
+/// verified each time; only reading its text is spared.
+#[derive(Debug)]
+pub(super) struct Reader {
+    key: Key,
+    read: Mutex<HashMap<[u8; 32], Arc<Claims>>>,
+}
+
+impl Reader {
+    /// A reader of what `key` signs.
+    pub(super) fn new(key: Key) -> Self {
+        Self { key, read: Mutex::default() }
+    }
+
+    /// See [`Key::sign`].
+    pub(super) fn sign(&self, claims: &Claims) -> Option<String> {
+        self.key.sign(claims)
+    }
+
+    /// See [`Key::open`].
+    pub(super) fn open(&self, token: &str) -> Option<Arc<Claims>> {
+        let (payload, mac) = self.key.verified(token)?;
+        if let Some(claims) = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(&mac) {
+            return Some(Arc::clone(claims));
+        }
+        let claims = Arc::new(read(payload)?);
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if read.len() >= REMEMBERED {
+            read.clear();
+        }
+        read.insert(mac, Arc::clone(&claims));
+        Some(claims)
+    }
+}
+
+fn read(payload: &str) -> Option<Claims> {
+    serde_json::from_slice(&BASE64.decode(payload).ok()?).ok()
 }
 
 /// The key that makes and checks tokens.
@@ -94,16 +139,23 @@ impl Key {
     }
 
     /// Reads a token: `None` unless this key made it. Expiry and audience are the caller's to judge.
+    #[cfg(test)]
     pub(super) fn open(&self, token: &str) -> Option<Claims> {
+        self.verified(token).and_then(|(payload, _)| read(payload))
+    }
+
+    /// The payload of a token this key made, and its MAC.
+    fn verified<'t>(&self, token: &'t str) -> Option<(&'t str, [u8; 32])> {
         if token.len() > MAX_LEN {
             return None;
         }
         let (signed, mac) = token.rsplit_once('.')?;
-        if !self.verify(signed.as_bytes(), &BASE64.decode(mac).ok()?) {
+        let mut tag = [0; 32];
+        let len = BASE64.decode_slice(mac, &mut tag).ok()?;
+        if len != tag.len() || !self.verify(signed.as_bytes(), &tag) {
             return None;
         }
-        let payload = BASE64.decode(signed.strip_prefix("v1.")?).ok()?;
-        serde_json::from_slice(&payload).ok()
+        Some((signed.strip_prefix("v1.")?, tag))
     }
 }
 
@@ -118,7 +170,7 @@ mod tests {
             account: Some("admin".into()),
             generation: 3,
             expires: Timestamp(99),
-            scopes: vec!["repository:a/b:pull,push".parse().unwrap(), Scope::Catalog],
+            scopes: [r"repository:a/b:pull,push".parse().unwrap(), Scope::Catalog].into(),
         }
     }
 

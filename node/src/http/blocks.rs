@@ -11,8 +11,8 @@ use super::body::BLOCK;
 /// The smaller of the two sizes: blobs of up to this are read in one piece before the head is sent.
 pub const SMALL: usize = 64 * 1024;
 
-/// Blocks of each size kept while nobody uses them.
-const KEPT: usize = 16;
+/// Memory kept in blocks of each size while nobody uses them.
+const KEPT: usize = 4 << 20;
 
 /// The blocks not in use. Cheap to clone; all clones share them.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +85,7 @@ impl Drop for Block {
     fn drop(&mut self) {
         let memory = std::mem::take(&mut self.memory);
         let mut shelf = self.home.0.shelf(memory.len()).lock().unwrap_or_else(PoisonError::into_inner);
-        if shelf.len() < KEPT {
+        if (shelf.len() + 1) * memory.len() <= KEPT {
             shelf.push(memory);
         }
     }

@@ -21,6 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use protocol::seam::{Access, Clock, DirEntry, EntryKind, FileSystem};
 use protocol::{Algorithm, Digest, Timestamp};
 
+use super::handles::Handles;
 use super::{Answer, BlobStore, BlobStoreError, Listed, OpenBlob, Staged};
 use crate::storage::Health;
 use crate::storage::uploads::is_full;
@@ -43,6 +44,7 @@ struct Inner {
     health: Health,
     /// One for each fan-out directory, in the order of [`Inner::slot`].
     syncs: Vec<DirSync>,
+    handles: Handles,
 }
 
 impl FileBlobs {
@@ -70,7 +72,8 @@ impl FileBlobs {
             fs.sync_dir(data)?;
         }
         let syncs = (0..FAN_OUT * Algorithm::ALL.len()).map(|_| DirSync::default()).collect();
-        Ok(Self(Arc::new(Inner { fs, blobs, trash, quarantine, clock, scope, health, syncs })))
+        let handles = Handles::default();
+        Ok(Self(Arc::new(Inner { fs, blobs, trash, quarantine, clock, scope, health, syncs, handles })))
     }
 
     async fn run<T: Send + 'static>(
@@ -177,7 +180,9 @@ impl Inner {
         if let Some(tree) = staged.tree() {
             self.fs.rename(tree, &tree_of(path))?;
         }
-        if replace { self.fs.rename(staged.path(), path) } else { self.fs.rename_no_replace(staged.path(), path) }
+        if replace { self.fs.rename(staged.path(), path) } else { self.fs.rename_no_replace(staged.path(), path) }?;
+        self.handles.forget(staged.digest());
+        Ok(())
     }
 
     fn sync_dir(&self, algorithm: Algorithm, first: u8) -> Result<(), BlobStoreError> {
@@ -197,6 +202,7 @@ impl Inner {
     fn set_aside(&self, digest: &Digest, to: &Path) -> Result<bool, BlobStoreError> {
         let path = self.path(digest);
         let there = moved(self.fs.rename(&path, to))?;
+        self.handles.forget(digest);
         moved(self.fs.rename(&tree_of(&path), &tree_of(to)))?;
         Ok(there)
     }
@@ -271,10 +277,15 @@ impl BlobStore for FileBlobs {
     }
 
     fn open(&self, digest: &Digest) -> Result<Option<OpenBlob>, BlobStoreError> {
+        let began = match self.0.handles.get(digest) {
+            Ok(open) => return Ok(Some(open)),
+            Err(began) => began,
+        };
         match self.0.fs.open(&self.0.path(digest), Access::Read) {
             Ok(file) => {
-                let size = file.len()?;
-                Ok(Some(OpenBlob { file, size }))
+                let open = OpenBlob { size: file.len()?, file };
+                self.0.handles.keep(digest, &open, began);
+                Ok(Some(open))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),

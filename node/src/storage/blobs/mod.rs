@@ -8,6 +8,7 @@
 
 pub mod contract;
 pub mod files;
+mod handles;
 pub mod memory;
 
 use std::fmt::Debug;
