@@ -183,9 +183,8 @@ impl Look<'_> {
                 events.push(event);
             }
         }
-        let first = 1;
-        for (at, event) in events.iter().enumerate() {
-            let expected = first + at as u64;
+                for (at, event) in events.iter().enumerate() {
+            let expected = at as u64;
             unless(event.seq == expected, || format!("event {} stands where {expected} belongs", event.seq))?;
         }
         let mut told = events.iter().filter(|event| event.act.request.starts_with("step ")).peekable();
@@ -204,7 +203,7 @@ impl Look<'_> {
             } else {
                 matching == 0
             };
-            unless(right, || format!("{matching} events tell of {} ({}): {events:?}", step.request, step.name))?;
+            unless(right, || format!("{matching} events tell of {} ({})", step.request, step.name))?;
         }
         unless(told.next().is_none(), || "an event is out of order or made up".into())
     }
