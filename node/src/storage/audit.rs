@@ -198,7 +198,9 @@ mod tests {
     fn told(disk: &SimDisk) -> Vec<String> {
         let lines = disk.contents().into_values().flat_map(|bytes| {
             let text = String::from_utf8(bytes).unwrap();
-            text.lines().map(|line| serde_json::from_str::<Event>(line).unwrap().act.request.to_string()).collect::<Vec<_>>()
+            text.lines()
+                .map(|line| serde_json::from_str::<Event>(line).unwrap().act.request.to_string())
+                .collect::<Vec<_>>()
         });
         lines.collect()
     }

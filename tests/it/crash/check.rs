@@ -178,12 +178,13 @@ impl Look<'_> {
         for name in names {
             let bytes = read_file(self.fs, &dir.join(&name))?.unwrap_or_default();
             for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-                let event: Event = serde_json::from_slice(line)
-                    .map_err(|error| format!("audit/{name} has a line that is no event ({error}): {}", line.escape_ascii()))?;
+                let event: Event = serde_json::from_slice(line).map_err(|error| {
+                    format!("audit/{name} has a line that is no event ({error}): {}", line.escape_ascii())
+                })?;
                 events.push(event);
             }
         }
-                for (at, event) in events.iter().enumerate() {
+        for (at, event) in events.iter().enumerate() {
             let expected = at as u64;
             unless(event.seq == expected, || format!("event {} stands where {expected} belongs", event.seq))?;
         }

@@ -64,6 +64,12 @@ pub(super) struct Step {
 }
 
 impl Step {
+    /// Whether its answer promised that something was written. A copy of the metadata is none: it may still be taken
+    /// of a store that takes no writes.
+    pub(super) fn promised_a_write(&self) -> bool {
+        self.answered == Answered::Promised && (!self.must.is_empty() || self.event.is_some())
+    }
+
     pub(super) fn promised_at(&self, after: usize) -> bool {
         self.answered == Answered::Promised && self.span.1 <= after
     }
@@ -110,7 +116,7 @@ impl Past {
     }
 
     pub(super) fn is_bent(&self, digest: &Digest, after: usize) -> bool {
-        self.bent.get(digest).is_some_and(|(from, until)| *from <= after && after < *until)
+        self.bent.get(digest).is_some_and(|(from, until)| *from <= after && (after < *until || *until == usize::MAX))
     }
 
     /// Promises made.
@@ -172,16 +178,8 @@ impl Worker<'_> {
         let answer = tokio::time::timeout(ANSWER, intent).await.unwrap_or_else(|_| panic!("{name}: no answer"));
         let span = (begin, self.disk.op_count());
         let request = format!("step {}", self.past.steps.len());
-        let mut step = Step {
-            name,
-            request,
-            span,
-            answered: Answered::Refused,
-            error: None,
-            may,
-            must: Vec::new(),
-            event: None,
-        };
+        let mut step =
+            Step { name, request, span, answered: Answered::Refused, error: None, may, must: Vec::new(), event: None };
         match answer {
             Ok(Some(did)) => {
                 step.answered = Answered::Promised;
