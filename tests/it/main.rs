@@ -10,6 +10,7 @@ mod access;
 mod api;
 mod clients;
 mod conformance;
+mod crash;
 mod flaws;
 mod garbage;
 mod house;

@@ -3,7 +3,7 @@
 //! An event is written in the transaction of what it tells (the outbox of [`MetaStore`]), so none is lost and none is
 //! made up. [`AuditLog::drain`] moves events from there into append-only files, `audit/<first seq>.jsonl`, one JSON
 //! object a line, synced before the outbox forgets them. A crash between the two writes events again: the log knows the
-//! last sequence number it holds and leaves those out. A torn last line is cut at open.
+//! sequence number it waits for and leaves out what is older. A torn last line is cut at open.
 //!
 //! State: this file owns the directory `audit/`. Nothing reads it back but people and `portolan audit`.
 
@@ -49,7 +49,8 @@ pub struct AuditLog {
     dir: PathBuf,
     health: Health,
     segment: Option<Segment>,
-    last: u64,
+    /// The sequence number of the first event not in the log. The first event there ever is has 0.
+    next: u64,
 }
 
 #[derive(Debug)]
@@ -71,23 +72,23 @@ impl AuditLog {
         let mut names: Vec<String> =
             fs.list(&dir)?.into_iter().filter(|e| e.kind == EntryKind::File).map(|e| e.name).collect();
         names.sort_unstable();
-        let mut log = Self { fs, dir, health, segment: None, last: 0 };
+        let mut log = Self { fs, dir, health, segment: None, next: 0 };
         // Newest first: the last file may have been made just before a crash and hold nothing.
         for name in names.iter().rev() {
             let Some(first) = name.strip_suffix(".jsonl").and_then(|stem| stem.parse::<u64>().ok()) else { continue };
             let file = log.fs.open(&log.dir.join(name), Access::Write)?;
             let (len, last) = recover(&*file)?;
-            log.last = last.unwrap_or(first.saturating_sub(1));
+            log.next = last.map_or(first, |last| last + 1);
             log.segment = Some(Segment { file, len });
             break;
         }
         Ok(log)
     }
 
-    /// The sequence number of the last event in the log; 0 when there is none.
+    /// The sequence number of the first event not in the log yet.
     #[must_use]
-    pub const fn last(&self) -> u64 {
-        self.last
+    pub const fn next(&self) -> u64 {
+        self.next
     }
 
     /// Moves what waits in the outbox into the log; returns how many events.
@@ -110,25 +111,30 @@ impl AuditLog {
         }
         let mut lines = Vec::new();
         let mut new = 0;
-        for event in events.iter().filter(|event| event.seq > self.last) {
+        for event in events.iter().filter(|event| event.seq >= self.next) {
             serde_json::to_writer(&mut lines, event)?;
             lines.push(b'\n');
             new += 1;
         }
-        let (Some(first), Some(newest)) = (events.iter().find(|e| e.seq > self.last), events.last()) else {
+        let (Some(first), Some(newest)) = (events.iter().find(|e| e.seq >= self.next), events.last()) else {
             return Ok(0);
         };
         let segment = match self.segment.take() {
             Some(segment) if segment.len < SEGMENT => segment,
             _ => create(&*self.fs, &self.dir, first.seq)?,
         };
-        segment.file.write_all_at(&lines, segment.len)?;
+        if let Err(error) = segment.file.write_all_at(&lines, segment.len) {
+            // The next try begins at the same place and writes over what is there of this one: another file would leave
+            // half a line in the middle of the log, and some events twice.
+            self.segment = Some(segment);
+            return Err(error.into());
+        }
         if let Err(error) = segment.file.sync() {
             self.health.fail(format!("sync of the audit log: {error}"));
             return Err(error.into());
         }
         self.segment = Some(Segment { len: segment.len + lines.len() as u64, ..segment });
-        self.last = newest.seq;
+        self.next = newest.seq + 1;
         Ok(new)
     }
 }
@@ -166,4 +172,61 @@ fn recover(file: &dyn File) -> Result<(u64, Option<u64>), AuditError> {
     }
     file.set_len(start)?;
     Ok((start, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::Timestamp;
+    use simulations::SimDisk;
+    use simulations::disk::{Fault, Injection, OpKind};
+
+    use super::*;
+    use crate::storage::meta::memory::MemoryMeta;
+    use crate::storage::meta::{Act, Project};
+
+    async fn create(meta: &MemoryMeta, name: &str) {
+        let act = Act { actor: "tester".into(), at: Timestamp(1), request: name.into() };
+        let project = Project { name: name.parse().unwrap(), public: false, sparse: false, created: act.at };
+        assert!(meta.create_project(project, act).await.unwrap());
+    }
+
+    fn open(disk: &SimDisk) -> AuditLog {
+        AuditLog::open(disk.file_system(), "/audit".into(), Health::new()).unwrap()
+    }
+
+    /// The requests told of, in the order of the files.
+    fn told(disk: &SimDisk) -> Vec<String> {
+        let lines = disk.contents().into_values().flat_map(|bytes| {
+            let text = String::from_utf8(bytes).unwrap();
+            text.lines()
+                .map(|line| serde_json::from_str::<Event>(line).unwrap().act.request.to_string())
+                .collect::<Vec<_>>()
+        });
+        lines.collect()
+    }
+
+    #[tokio::test]
+    async fn the_very_first_event_is_told_too() {
+        let (disk, meta) = (SimDisk::new(), MemoryMeta::default());
+        create(&meta, "first").await;
+        assert_eq!(open(&disk).drain(&meta).await.unwrap(), 1);
+        create(&meta, "second").await;
+        assert_eq!(open(&disk).drain(&meta).await.unwrap(), 1);
+        assert_eq!(told(&disk), ["first", "second"]);
+    }
+
+    #[tokio::test]
+    async fn a_write_cut_short_leaves_neither_half_a_line_nor_an_event_twice() {
+        let (disk, meta) = (SimDisk::new(), MemoryMeta::default());
+        let mut log = open(&disk);
+        create(&meta, "first").await;
+        log.drain(&meta).await.unwrap();
+        for name in ["second", "third", "fourth"] {
+            create(&meta, name).await;
+        }
+        disk.inject(Injection { kind: Some(OpKind::Write), nth: 1, fault: Fault::ShortWrite });
+        log.drain(&meta).await.unwrap_err();
+        log.drain(&meta).await.unwrap();
+        assert_eq!(told(&disk), ["first", "second", "third", "fourth"]);
+    }
 }
