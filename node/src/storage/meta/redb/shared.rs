@@ -34,6 +34,11 @@ impl Shared {
         Ok(View(self.begin_read()?))
     }
 
+    /// Length of the database file.
+    pub(super) fn file_len(&self) -> std::io::Result<u64> {
+        self.file.len()
+    }
+
     /// A read transaction over the last committed state.
     pub(super) fn begin_read(&self) -> Result<ReadTransaction, Failure> {
         use redb::ReadableDatabase;

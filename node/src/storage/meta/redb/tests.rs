@@ -348,3 +348,25 @@ async fn a_snapshot_goes_in_batches_and_fails_clean() {
     assert!(node.health.read_only().is_none(), "a snapshot is not the store");
     node.close().await;
 }
+
+#[tokio::test]
+async fn a_snapshot_the_disk_has_no_room_for_writes_nothing() {
+    let disk = MemoryDisk::default();
+    let dir = Path::new(SNAPSHOTS);
+    let node = Node::with_project(&disk).await;
+    let len = disk.file_len(Path::new(PATH)).unwrap().unwrap();
+    let files = || disk.list(dir).unwrap().len();
+    disk.dials.used.store((1 << 40) - len - (100 << 20), Ordering::SeqCst);
+    let writes = disk.dials.writes.load(Ordering::SeqCst);
+    assert!(matches!(node.meta.snapshot(dir, "a"), Err(MetaError::Full)));
+    assert_eq!((disk.dials.writes.load(Ordering::SeqCst), files()), (writes, 0), "nothing was written");
+    assert!(node.meta.link_blob(link(1)).await.unwrap(), "and the store has its room");
+    disk.dials.used.store(0, Ordering::SeqCst);
+    disk.dials.full.store(true, Ordering::SeqCst);
+    assert!(matches!(node.meta.snapshot(dir, "a"), Err(MetaError::Full)));
+    assert_eq!(files(), 0, "a failed one leaves no part");
+    assert!(node.health.read_only().is_none());
+    disk.dials.full.store(false, Ordering::SeqCst);
+    node.meta.snapshot(dir, "a").unwrap();
+    node.close().await;
+}
