@@ -99,6 +99,13 @@ impl RedbMeta {
         Box::pin(ready(answer))
     }
 
+    /// Makes the row of a blob unreadable, for tests of what stands above.
+    #[cfg(test)]
+    pub(crate) async fn damage_held(&self, digest: &Digest) {
+        let key = digest.to_key();
+        self.write(move |writing| writing.tables.held.put_raw(&key, b"\x09")).await.unwrap();
+    }
+
     /// A write without much of a row.
     fn write<T: Send + 'static>(
         &self,
