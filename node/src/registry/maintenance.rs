@@ -155,16 +155,18 @@ impl Upkeep {
         let _ = self.listen.set(addresses);
     }
 
-    /// Collects garbage. A dry run waits for no one and is remembered by no one.
+    /// Collects garbage. A dry run waits for no one and is remembered by no one. A run ends early when the node stops:
+    /// what is left are candidates still.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn collect_garbage(&self, dry_run: bool) -> Result<GcReport, StoreError> {
+        let stop = || self.parts.scope.is_stopping();
         if dry_run {
-            return self.parts.store.collect_garbage(true).await;
+            return self.parts.store.collect_garbage(true, stop).await;
         }
         let _turn = self.gc.turn.lock().await;
-        let outcome = self.parts.store.collect_garbage(false).await;
+        let outcome = self.parts.store.collect_garbage(false, stop).await;
         self.gc.remember(self.parts.clock.now(), &outcome);
         outcome
     }

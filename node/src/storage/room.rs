@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use protocol::seam::{Access, Clock, FileSystem, Space};
 
+use super::meta::redb::COMMIT_ROOM;
+
 /// How long one look at the disk is good for. Short against the time it takes to fill a disk.
 const FRESH: Duration = Duration::from_millis(500);
-
-/// Less than this left, and a commit of the metadata may fail.
-const COMMIT_ROOM: u64 = 4 << 20;
 
 /// When uploads are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +101,7 @@ impl Room {
         Ok(true)
     }
 
-    /// Gives the ballast up when there is less room than a few commits need. Returns whether it did.
+    /// Gives the ballast up when there is less room than a whole group of commits needs. Returns whether it did.
     ///
     /// # Errors
     /// What the file system says.
@@ -250,5 +249,9 @@ mod tests {
         disk.set_space(None);
         assert!(room.restore_ballast().unwrap());
         assert!(room.status().unwrap().ballast);
+        disk.set_space(Some(Space { total: 100 * GIB, available: COMMIT_ROOM }));
+        assert!(!room.release_when_low().unwrap(), "a whole group of commits has room");
+        disk.set_space(Some(Space { total: 100 * GIB, available: COMMIT_ROOM - 1 }));
+        assert!(room.release_when_low().unwrap(), "before the first one is refused");
     }
 }

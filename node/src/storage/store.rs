@@ -70,7 +70,7 @@ pub struct GcReport {
     pub unlinked: u64,
     /// Blobs freed.
     pub freed: u64,
-    /// Their bytes (in the trash until its time is over).
+    /// Their bytes (in the trash until its time is over, or until the disk is full).
     pub freed_bytes: u64,
     /// Candidates that wait for a lease to end.
     pub leased: u64,
@@ -201,14 +201,22 @@ impl Store {
 
     /// Looks at every candidate that is due and takes what nobody needs. Runs beside pushes and pulls; its cost
     /// follows the garbage, not the store. `dry_run` only reports, judging each candidate as if it were the only one:
-    /// bytes that two repositories let go at once are told as links only.
+    /// bytes that two repositories let go at once are told as links only. Ends early, with what it did so far, once
+    /// `stop` says so: asked before each candidate.
     ///
     /// # Errors
-    /// [`StoreError`]; what was taken so far stays taken.
-    pub async fn collect_garbage(&self, dry_run: bool) -> Result<GcReport, StoreError> {
+    /// [`StoreError`]; what was taken so far stays taken. A candidate whose rows are damaged is logged and left.
+    pub async fn collect_garbage(
+        &self,
+        dry_run: bool,
+        stop: impl Fn() -> bool + Send + Sync,
+    ) -> Result<GcReport, StoreError> {
         let mut report = GcReport::default();
         if !dry_run {
-            self.make_room();
+            // First, for on a full disk it may be what lets the run commit at all; at the end its error counts.
+            if let Err(error) = self.empty_trash(&mut report).await {
+                tracing::warn!(%error, "the trash could not be emptied");
+            }
         }
         let now = self.clock.now();
         let mut after = None;
@@ -216,21 +224,32 @@ impl Store {
         // many entries as there is garbage.
         let mut foreseen = BTreeSet::new();
         loop {
+            if !dry_run {
+                // A batch writes, and may itself be what makes room scarce.
+                self.make_room();
+            }
             let batch = self.meta().candidates(now, after.take(), GC_BATCH).await?;
             for candidate in &batch {
+                if stop() {
+                    return Ok(report);
+                }
                 if dry_run && !foreseen.insert((candidate.digest, candidate.repository.clone())) {
                     continue;
                 }
-                let verdict = self.collect_one(candidate, now, dry_run).await?;
                 report.examined += 1;
-                match verdict {
-                    Verdict::Needed => {}
-                    Verdict::Leased(_) => report.leased += 1,
-                    Verdict::Unlink => report.unlinked += 1,
-                    Verdict::Free { size } => {
+                match self.collect_one(candidate, now, dry_run).await {
+                    Ok(Verdict::Needed) => {}
+                    Ok(Verdict::Leased(_)) => report.leased += 1,
+                    Ok(Verdict::Unlink) => report.unlinked += 1,
+                    Ok(Verdict::Free { size }) => {
                         report.freed += 1;
                         report.freed_bytes += size;
                     }
+                    // It stays a candidate, and what comes after it is no worse for it.
+                    Err(StoreError::Meta(MetaError::Damaged(what))) => {
+                        tracing::error!(digest = %candidate.digest, %what, "a candidate can't be judged: left as it is");
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             if batch.len() < GC_BATCH {
@@ -239,11 +258,25 @@ impl Store {
             after = batch.into_iter().last();
         }
         if !dry_run {
-            let before =
-                Timestamp(now.0.saturating_sub(u64::try_from(self.leases.trash.as_millis()).unwrap_or(u64::MAX)));
-            (report.trash_removed, report.trash_bytes) = self.engines.blobs.empty_trash(before).await?;
+            self.empty_trash(&mut report).await?;
         }
         Ok(report)
+    }
+
+    /// Removes for good what was in the trash for its time; all of it while uploads are refused for want of room, when
+    /// room is worth more than a second chance.
+    async fn empty_trash(&self, report: &mut GcReport) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let before = if self.engines.room.admit().is_err() {
+            // What went there in this very millisecond as well.
+            Timestamp(now.0.saturating_add(1))
+        } else {
+            Timestamp(now.0.saturating_sub(u64::try_from(self.leases.trash.as_millis()).unwrap_or(u64::MAX)))
+        };
+        let (files, bytes) = self.engines.blobs.empty_trash(before).await?;
+        report.trash_removed += files;
+        report.trash_bytes += bytes;
+        Ok(())
     }
 
     async fn collect_one(&self, candidate: &Candidate, now: Timestamp, dry_run: bool) -> Result<Verdict, StoreError> {
@@ -292,5 +325,103 @@ impl Store {
             return Ok(false);
         }
         Ok(self.engines.blobs.remove(digest).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::Bytes;
+    use protocol::seam::Space;
+
+    use super::*;
+    use crate::storage::blobs::memory::MemoryBlobs;
+    use crate::storage::meta::Project;
+    use crate::storage::meta::memory::MemoryMeta;
+    use crate::storage::meta::redb::{OpenRedb, RedbMeta};
+    use crate::storage::uploads::tests::Yard;
+    use crate::world::scratch::Scratch;
+
+    fn repository() -> RepositoryName {
+        "a/b".parse().unwrap()
+    }
+
+    fn act() -> Act {
+        Act { actor: "alice".into(), at: Timestamp(1), request: "r".into() }
+    }
+
+    async fn store(yard: &Yard, meta: Arc<dyn MetaStore>) -> Arc<Store> {
+        let store = yard.store(meta, Arc::new(MemoryBlobs::new(Arc::new(yard.clock.clone()))));
+        let project = Project { name: repository().project(), public: false, sparse: false, created: Timestamp(0) };
+        assert!(store.meta().create_project(project, act()).await.unwrap());
+        store
+    }
+
+    /// Pushes that many blobs of ten bytes which nobody will name, and lets their leases end.
+    async fn garbage(yard: &Yard, store: &Store, count: usize) -> Vec<Digest> {
+        let mut all = Vec::new();
+        for n in 0..count {
+            let bytes = Bytes::from(format!("{n:010}"));
+            let digest = Digest::sha256(&bytes);
+            let staged = yard.uploads.stage(bytes, &digest).await.unwrap();
+            assert!(store.commit_blob(staged, &repository(), act()).await.unwrap());
+            all.push(digest);
+        }
+        yard.clock.step(Duration::from_secs(3 * 3600));
+        all
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_gets_its_bytes_back_at_once() {
+        let yard = Yard::new();
+        let store = store(&yard, Arc::new(MemoryMeta::default())).await;
+        garbage(&yard, &store, 1).await;
+        let report = store.collect_garbage(false, || false).await.unwrap();
+        assert_eq!((report.freed, report.trash_removed), (1, 0), "with room to spare the trash has its time");
+        garbage(&yard, &store, 0).await;
+        let report = store.collect_garbage(false, || false).await.unwrap();
+        assert_eq!((report.freed, report.trash_removed, report.trash_bytes), (0, 1, 10));
+        garbage(&yard, &store, 2).await;
+        yard.disk.set_space(Some(Space { total: 1 << 40, available: 0 }));
+        let report = store.collect_garbage(true, || false).await.unwrap();
+        assert_eq!((report.freed, report.trash_removed), (2, 0), "a dry run takes nothing");
+        let report = store.collect_garbage(false, || false).await.unwrap();
+        assert_eq!((report.freed, report.trash_removed, report.trash_bytes), (2, 2, 20));
+    }
+
+    #[tokio::test]
+    async fn a_run_ends_when_asked() {
+        let yard = Yard::new();
+        let store = store(&yard, Arc::new(MemoryMeta::default())).await;
+        garbage(&yard, &store, 5).await;
+        let asked = AtomicUsize::new(0);
+        let report = store.collect_garbage(false, || asked.fetch_add(1, Ordering::SeqCst) == 2).await.unwrap();
+        assert_eq!((report.examined, report.freed), (2, 2));
+        let report = store.collect_garbage(false, || false).await.unwrap();
+        assert_eq!(report.freed, 3, "the next one goes on");
+    }
+
+    #[tokio::test]
+    async fn a_damaged_candidate_holds_up_no_other() {
+        let (yard, dir) = (Yard::new(), Scratch::new());
+        let path = dir.path("meta.redb");
+        let meta = RedbMeta::open(OpenRedb {
+            fs: Arc::new(yard.disk.clone()),
+            path: Path::new(&path).into(),
+            cache: 1 << 20,
+            sync: false,
+            health: yard.health.clone(),
+            scope: yard.scope.clone(),
+        });
+        let meta = meta.unwrap();
+        let store = store(&yard, Arc::new(meta.clone())).await;
+        let all = garbage(&yard, &store, 5).await;
+        meta.damage_held(&all[1]).await;
+        let report = store.collect_garbage(false, || false).await.unwrap();
+        assert_eq!((report.examined, report.freed), (5, 4));
+        let report = store.collect_garbage(false, || false).await.unwrap();
+        assert_eq!((report.examined, report.freed), (1, 0), "it stays a candidate");
     }
 }

@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use protocol::seam::{Access, File, FileSystem};
 use redb::StorageBackend;
@@ -46,27 +45,61 @@ fn read_exact_at(file: &dyn File, mut offset: u64, mut out: &mut [u8]) -> io::Re
     Ok(())
 }
 
+/// What ended the use of an [`OnDisk`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// A write found no room. What was synced before is as certain as it was: the file may be opened again.
+    NoRoom,
+    /// A sync failed, or a write did for another reason: nothing is certain until a restart.
+    Failed,
+}
+
+/// How an [`OnDisk`] ended, if it did. Kept by whoever may open the file again.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fate(Arc<OnceLock<End>>);
+
+impl Fate {
+    /// `None` while nothing failed. The first failure counts.
+    pub(super) fn end(&self) -> Option<End> {
+        self.0.get().copied()
+    }
+}
+
 /// A database on the disk.
 #[derive(Debug)]
 pub(super) struct OnDisk {
     file: Arc<dyn File>,
     sync: bool,
-    /// A write or sync failed: nothing is written and nothing synced from then on, whatever the engine tries.
-    failed: AtomicBool,
+    /// Once a write or sync failed, nothing is written and nothing synced, whatever the engine tries.
+    fate: Fate,
 }
 
 impl OnDisk {
     /// A database in `file`. Without `sync` nothing survives a power cut for sure (tests, throw-away nodes, and
     /// snapshots, which are synced once at their end).
-    pub(super) const fn new(file: Arc<dyn File>, sync: bool) -> Self {
-        Self { file, sync, failed: AtomicBool::new(false) }
+    pub(super) fn new(file: Arc<dyn File>, sync: bool) -> Self {
+        Self { file, sync, fate: Fate::default() }
     }
 
-    fn once(&self, change: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        if self.failed.load(Ordering::Acquire) {
-            return Err(io::Error::other("an earlier write or sync failed"));
+    /// Where it will be seen how this one ended.
+    pub(super) fn fate(&self) -> Fate {
+        self.fate.clone()
+    }
+
+    fn ended(&self) -> io::Result<()> {
+        match self.fate.end() {
+            None => Ok(()),
+            Some(End::NoRoom) => Err(io::ErrorKind::StorageFull.into()),
+            Some(End::Failed) => Err(io::Error::other("an earlier write or sync failed")),
         }
-        change().inspect_err(|_| self.failed.store(true, Ordering::Release))
+    }
+
+    fn change(&self, change: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        self.ended()?;
+        change().inspect_err(|error| {
+            let full = error.kind() == io::ErrorKind::StorageFull;
+            let _ = self.fate.0.set(if full { End::NoRoom } else { End::Failed });
+        })
     }
 }
 
@@ -76,19 +109,29 @@ impl StorageBackend for OnDisk {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        read_exact_at(&*self.file, offset, out)
+        read_exact_at(&*self.file, offset, out)?;
+        // Looked at after the read: a transaction that outlives the failure must not see pages that the database
+        // opened after it has used again.
+        self.ended()
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.once(|| self.file.set_len(len))
+        self.change(|| self.file.set_len(len))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.once(|| if self.sync { self.file.sync() } else { Ok(()) })
+        self.ended()?;
+        if !self.sync {
+            return Ok(());
+        }
+        // For whatever reason, also for want of room: what a failed sync leaves behind nobody knows.
+        self.file.sync().inspect_err(|_| {
+            let _ = self.fate.0.set(End::Failed);
+        })
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.once(|| self.file.write_all_at(data, offset))
+        self.change(|| self.file.write_all_at(data, offset))
     }
 }
 

@@ -21,6 +21,8 @@ pub(in crate::storage::meta) struct Dials {
     pub(in crate::storage::meta) used: AtomicU64,
     /// Writes that were asked for.
     pub(in crate::storage::meta) writes: AtomicU64,
+    /// Once it has counted down to zero, one write finds no room.
+    pub(in crate::storage::meta) full_write_in: AtomicU64,
     /// When set, writes answer that there is no room.
     pub(in crate::storage::meta) full: std::sync::atomic::AtomicBool,
 }
@@ -66,7 +68,9 @@ impl File for MemoryFile {
 
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
         self.dials.writes.fetch_add(1, Ordering::SeqCst);
-        if self.dials.full.load(Ordering::SeqCst) {
+        let left = self.dials.full_write_in.load(Ordering::SeqCst);
+        self.dials.full_write_in.store(left.saturating_sub(1), Ordering::SeqCst);
+        if left == 1 || self.dials.full.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let mut bytes = self.bytes.lock().unwrap();

@@ -5,7 +5,7 @@
 //! answered; opening the file again takes milliseconds, whatever its size (quick repair).
 //!
 //! After a failed write or sync the store is read-only until the node restarts ([`crate::storage::Health`]): writes are
-//! refused, reads go on over what was committed.
+//! refused, reads go on over what was committed. A write that found no room fails its group alone.
 
 mod backend;
 mod failure;
@@ -43,6 +43,7 @@ use crate::storage::Health;
 use crate::workers::Scope;
 
 pub use snapshot::{newest_good, prune, snapshots};
+pub use writer::COMMIT_ROOM;
 
 /// Pages kept in memory while a database is made: it is nearly empty.
 const NEW_CACHE: usize = 1024 * 1024;
@@ -86,12 +87,7 @@ impl RedbMeta {
             make(&*fs, &path, sync)?;
         }
         let file = backend::open_file(&*fs, &path, sync).map_err(|error| opening(&path, &error))?;
-        let database = redb::Builder::new()
-            .set_cache_size(cache)
-            .create_with_backend(backend::OnDisk::new(Arc::clone(&file), sync))
-            .map_err(Failure::from)?;
-        prepare(&database)?;
-        let shared = Arc::new(Shared::new(database, file, cache, health));
+        let shared = Arc::new(Shared::open(file, sync, cache, health)?);
         let queue = writer::start(Arc::clone(&shared), Arc::clone(&fs), path.clone(), scope)
             .map_err(|error| opening(&path, &error))?;
         Ok(Self { shared, queue, fs, sync })
@@ -101,6 +97,13 @@ impl RedbMeta {
     fn read<T: Send + 'static>(&self, read: impl FnOnce(&View) -> Result<T, Failure>) -> Answer<'static, T> {
         let answer = self.shared.view().and_then(|view| read(&view)).map_err(MetaError::from);
         Box::pin(ready(answer))
+    }
+
+    /// Makes the row of a blob unreadable, for tests of what stands above.
+    #[cfg(test)]
+    pub(crate) async fn damage_held(&self, digest: &Digest) {
+        let key = digest.to_key();
+        self.write(move |writing| writing.tables.held.put_raw(&key, b"\x09")).await.unwrap();
     }
 
     /// A write without much of a row.

@@ -24,6 +24,10 @@ const PART: &str = ".part";
 
 /// Bytes of rows copied in one transaction: bounds the memory a snapshot takes.
 const BATCH: usize = 4 * 1024 * 1024;
+/// What a copy leaves free on the disk beyond its own length: several full groups of commits, for a copy may be taken
+/// again in an hour and the store can't.
+const LEAVES: u64 = 128 * 1024 * 1024;
+
 /// Pages kept in memory while copying or checking: everything is read and written once, in order.
 const CACHE: usize = 8 * 1024 * 1024;
 
@@ -33,19 +37,31 @@ impl RedbMeta {
     /// copied are not reused meanwhile.
     ///
     /// # Errors
-    /// As [`RedbMeta::open`]. The store itself goes on: nothing was promised of the copy. One that is listed all the same
+    /// As [`RedbMeta::open`]; [`MetaError::Full`] before anything is written when the copy would leave the store itself
+    /// too little room. The store itself goes on: nothing was promised of the copy. One that is listed all the same
     /// is whole, but may not survive a power cut.
     pub fn snapshot(&self, dir: &Path, name: &str) -> Result<PathBuf, MetaError> {
         let fs = &*self.fs;
         let target = dir.join(format!("{PREFIX}{name}{SUFFIX}"));
         let part = dir.join(format!("{PREFIX}{name}{SUFFIX}{PART}"));
         remove_parts(fs, dir).map_err(|error| opening(dir, &error))?;
+        self.check_room(dir)?;
         let copied = self.copy(&part, &target);
         if copied.is_err() {
             // Best effort: the next snapshot removes what is left.
             let _ = fs.remove_file(&part);
         }
         copied.map(|()| target)
+    }
+
+    /// Refuses a copy that the disk has no room for: written all the same, it would be the copy that fills the disk
+    /// under the commits. A disk that does not say how much room it has is tried.
+    fn check_room(&self, dir: &Path) -> Result<(), MetaError> {
+        let len = self.shared.file_len().map_err(|error| opening(dir, &error))?;
+        match self.fs.space(dir) {
+            Ok(space) if space.available < len.saturating_add(LEAVES) => Err(MetaError::Full),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     fn copy(&self, part: &Path, target: &Path) -> Result<(), MetaError> {

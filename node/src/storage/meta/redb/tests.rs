@@ -257,8 +257,56 @@ async fn a_full_disk_is_told_before_the_engine_meets_it() {
     assert!(node.meta.link_blob(link(1)).await.unwrap(), "room was made");
     disk.dials.full.store(true, Ordering::SeqCst);
     assert!(matches!(node.meta.link_blob(link(2)).await, Err(MetaError::Full)), "met all the same");
-    assert!(node.health.read_only().is_some(), "then the engine is done for");
+    assert!(node.health.read_only().is_some(), "not even opened again: then the engine is done for");
     assert!(node.has(1).await && !node.has(2).await);
+    node.close().await;
+}
+
+#[tokio::test]
+async fn a_write_without_room_fails_its_group_and_nothing_after_it() {
+    let (mut met, mut nth) = (true, 0);
+    while met {
+        nth += 1;
+        let disk = MemoryDisk::default();
+        let node = Node::with_project(&disk).await;
+        assert!(node.meta.link_blob(link(1)).await.unwrap());
+        let old = node.meta.shared.begin_read().unwrap();
+        disk.dials.full_write_in.store(nth, Ordering::SeqCst);
+        let answer = node.meta.link_blob(link(2)).await;
+        met = disk.dials.full_write_in.swap(0, Ordering::SeqCst) == 0;
+        match answer {
+            Err(MetaError::Full) => assert!(met),
+            // A write the engine can do without.
+            Ok(linked) => assert!(linked),
+            Err(other) => panic!("{nth}: {other:?}"),
+        }
+        drop(old);
+        assert_eq!(node.health.read_only(), None, "{nth}");
+        assert!(node.has(1).await, "{nth}: reads go on");
+        assert!(node.meta.link_blob(link(3)).await.unwrap(), "{nth}: and so do writes");
+        let counts = node.meta.counts().await.unwrap();
+        node.close().await;
+        let node = Node::open(&disk);
+        assert!(node.has(1).await && node.has(3).await, "{nth}");
+        assert_eq!(node.meta.counts().await.unwrap(), counts, "{nth}");
+        node.close().await;
+    }
+    assert!(nth > 2, "{nth}: some writes were met");
+}
+
+#[tokio::test]
+async fn a_group_without_room_goes_in_smaller_ones() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    // The first is committed alone, for as long as a sync takes; the others wait and are a group.
+    disk.dials.sync_takes.store(20, Ordering::SeqCst);
+    disk.dials.used.store((1 << 40) - super::writer::room_for(3, 0), Ordering::SeqCst);
+    for (n, answer) in node.link_many(0..40).await.into_iter().enumerate() {
+        assert!(answer.unwrap(), "{n}");
+    }
+    disk.dials.used.store((1 << 40) - super::writer::room_for(1, 0) + 1, Ordering::SeqCst);
+    assert!(node.link_many(40..50).await.iter().all(|answer| matches!(answer, Err(MetaError::Full))));
+    assert!(node.health.read_only().is_none());
     node.close().await;
 }
 
@@ -346,5 +394,27 @@ async fn a_snapshot_goes_in_batches_and_fails_clean() {
     assert!(node.meta.snapshot(dir, "b").is_err());
     assert_eq!(snapshots(&disk, dir).unwrap(), ["a"]);
     assert!(node.health.read_only().is_none(), "a snapshot is not the store");
+    node.close().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_the_disk_has_no_room_for_writes_nothing() {
+    let disk = MemoryDisk::default();
+    let dir = Path::new(SNAPSHOTS);
+    let node = Node::with_project(&disk).await;
+    let len = disk.file_len(Path::new(PATH)).unwrap().unwrap();
+    let files = || disk.list(dir).unwrap().len();
+    disk.dials.used.store((1 << 40) - len - (100 << 20), Ordering::SeqCst);
+    let writes = disk.dials.writes.load(Ordering::SeqCst);
+    assert!(matches!(node.meta.snapshot(dir, "a"), Err(MetaError::Full)));
+    assert_eq!((disk.dials.writes.load(Ordering::SeqCst), files()), (writes, 0), "nothing was written");
+    assert!(node.meta.link_blob(link(1)).await.unwrap(), "and the store has its room");
+    disk.dials.used.store(0, Ordering::SeqCst);
+    disk.dials.full.store(true, Ordering::SeqCst);
+    assert!(matches!(node.meta.snapshot(dir, "a"), Err(MetaError::Full)));
+    assert_eq!(files(), 0, "a failed one leaves no part");
+    assert!(node.health.read_only().is_none());
+    disk.dials.full.store(false, Ordering::SeqCst);
+    node.meta.snapshot(dir, "a").unwrap();
     node.close().await;
 }

@@ -31,6 +31,15 @@ const ROOM: u64 = 4 * 1024 * 1024;
 /// See [`ROOM`].
 const ROOM_EACH: u64 = 64 * 1024;
 
+/// Room a whole group needs. With less on the disk it is time to give something up: below this a group is cut into
+/// smaller ones, and only what still has no room is refused.
+pub const COMMIT_ROOM: u64 = room_for(GROUP, GROUP_BYTES);
+
+/// Room that this many intents with this many bytes of rows need.
+pub(super) const fn room_for(intents: usize, bytes: usize) -> u64 {
+    ROOM + ROOM_EACH * intents as u64 + 2 * bytes as u64
+}
+
 /// An intent on its way through the queue.
 trait Job: Send {
     /// Bytes of rows it brings.
@@ -147,7 +156,14 @@ impl Writer {
         group
     }
 
+    /// Carries a group out, in halves when the disk has no room for it as one: on a full disk deletes still get
+    /// through one by one.
     fn carry_out(&self, mut group: Vec<Box<dyn Job>>) {
+        if group.len() > 1 && !self.has_room(&group) {
+            let rest = group.split_off(group.len() / 2);
+            self.carry_out(group);
+            return self.carry_out(rest);
+        }
         let outcome = self.attempt(&mut group);
         for job in group {
             job.settle(outcome.clone());
@@ -158,25 +174,23 @@ impl Writer {
         if let Some(why) = self.shared.health.read_only() {
             return Err(MetaError::ReadOnly(why.cause.clone()));
         }
-        self.check_room(group)?;
+        if !self.has_room(group) {
+            return Err(MetaError::Full);
+        }
         self.commit(group).map_err(|failure| {
-            self.shared.fail(&failure);
-            if failure.is_full() {
+            let full = failure.is_full();
+            if self.shared.fail(&failure) || full {
                 return MetaError::Full;
             }
             MetaError::ReadOnly(failure.to_string())
         })
     }
 
-    /// Refuses a group the disk has no room for before the engine meets the error: an engine that failed to write once
-    /// writes no more. When the disk does not say how much room there is, the group is tried.
-    fn check_room(&self, group: &[Box<dyn Job>]) -> Result<(), MetaError> {
-        let bytes: usize = group.iter().map(|job| job.weight()).sum();
-        let needed = ROOM + ROOM_EACH * group.len() as u64 + 2 * bytes as u64;
-        match self.fs.space(super::backend::parent(&self.path)) {
-            Ok(space) if space.available < needed => Err(MetaError::Full),
-            Ok(_) | Err(_) => Ok(()),
-        }
+    /// Whether the disk has room for a group, before the engine meets the error: then it has to be opened again. When
+    /// the disk does not say how much room there is, the group is tried.
+    fn has_room(&self, group: &[Box<dyn Job>]) -> bool {
+        let needed = room_for(group.len(), group.iter().map(|job| job.weight()).sum());
+        self.fs.space(super::backend::parent(&self.path)).map_or(true, |space| space.available >= needed)
     }
 
     /// Applies the group in one transaction and commits it. An intent that meets a damaged row is taken out, told so,
