@@ -61,6 +61,15 @@ pub struct Engines {
     pub room: Room,
 }
 
+/// What is wrong with a blob, as far as its finder could see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// Its bytes are not there, or not as many as its row says.
+    Length,
+    /// As many, but others, or the disk does not give them.
+    Content,
+}
+
 /// What a run of garbage collection did, or would do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct GcReport {
@@ -258,15 +267,48 @@ impl Store {
         Ok(verdict)
     }
 
-    /// Takes a damaged blob out of service: row first, so that nobody is served while the bytes move aside.
+    /// Takes a damaged blob out of service: row first, so that nobody is served while the bytes move aside. `row` is
+    /// what the damage was seen under. It is judged again under the digest's lock, so that a blob pushed again
+    /// meanwhile stays; returns whether it was taken out.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) async fn quarantine(&self, digest: &Digest, act: Act) -> Result<(), StoreError> {
+    pub(crate) async fn quarantine(
+        &self,
+        digest: &Digest,
+        row: &BlobRow,
+        damage: Damage,
+        act: Act,
+    ) -> Result<bool, StoreError> {
         let _lock = self.locks.lock(digest).await;
-        self.meta().quarantine(digest, act).await?;
+        if self.meta().held(digest).await?.as_ref() != Some(row) || row.quarantined.is_some() {
+            return Ok(false);
+        }
+        let still = match damage {
+            Damage::Length => !self.is_whole(digest, row)?,
+            // A push keeps bytes of the right length that a row vouches for: they are those that were read.
+            Damage::Content => true,
+        };
+        if still {
+            self.meta().quarantine(digest, act).await?;
+            self.engines.blobs.quarantine(digest).await?;
+        }
+        Ok(still)
+    }
+
+    fn is_whole(&self, digest: &Digest, row: &BlobRow) -> Result<bool, StoreError> {
+        Ok(self.engines.blobs.open(digest)?.is_some_and(|open| open.size == row.size))
+    }
+
+    /// For a rebuild: brings bytes back from the trash that a row points at and that are not whole where they should
+    /// be; what is there instead moves aside. Returns whether there were any in the trash, of the right length.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn revive(&self, digest: &Digest, row: &BlobRow) -> Result<bool, StoreError> {
+        let _lock = self.locks.lock(digest).await;
         self.engines.blobs.quarantine(digest).await?;
-        Ok(())
+        Ok(self.engines.blobs.revive(digest).await? && self.is_whole(digest, row)?)
     }
 
     /// Links bytes found on the disk, for a rebuild; `false` when they are not there or the project is not. Their

@@ -212,6 +212,24 @@ impl Inner {
         self.set_aside(digest, &self.quarantine.join(format!("{}-{}", digest.algorithm(), digest.hex())))
     }
 
+    fn revive(&self, digest: &Digest) -> Result<bool, BlobStoreError> {
+        self.check_health()?;
+        let name = format!("{}-{}", digest.algorithm(), digest.hex());
+        let time = |entry: &DirEntry| {
+            let (time, rest) = entry.name.split_once('-')?;
+            if entry.kind == EntryKind::File && rest == name { time.parse::<u64>().ok() } else { None }
+        };
+        let Some(newest) = self.fs.list(&self.trash)?.iter().filter_map(time).max() else { return Ok(false) };
+        let (from, path) = (self.trash.join(format!("{newest}-{name}")), self.path(digest));
+        // The tree first: a blob with its name has its tree.
+        moved(self.fs.rename(&tree_of(&from), &tree_of(&path)))?;
+        if !moved(self.fs.rename(&from, &path))? {
+            return Ok(false);
+        }
+        self.sync_dir(digest.algorithm(), Self::first(digest))?;
+        Ok(true)
+    }
+
     fn empty_trash(&self, before: Timestamp) -> Result<(u64, u64), BlobStoreError> {
         self.check_health()?;
         let (mut files, mut bytes) = (0, 0);
@@ -289,6 +307,11 @@ impl BlobStore for FileBlobs {
     fn quarantine<'a>(&'a self, digest: &'a Digest) -> Answer<'a, bool> {
         let digest = *digest;
         Box::pin(self.run("quarantine blob", move |inner| inner.quarantine(&digest)))
+    }
+
+    fn revive<'a>(&'a self, digest: &'a Digest) -> Answer<'a, bool> {
+        let digest = *digest;
+        Box::pin(self.run("revive blob", move |inner| inner.revive(&digest)))
     }
 
     fn empty_trash(&self, before: Timestamp) -> Answer<'_, (u64, u64)> {
