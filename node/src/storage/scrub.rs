@@ -345,6 +345,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_reader_takes_out_what_is_not_whole_and_nothing_pushed_again_meanwhile() {
+        let (site, blobs) = Site::in_memory().await;
+        let (gone, short) = (site.push(b"gone").await, site.push(b"short").await);
+        let seen = site.meta.held(&short).await.unwrap().unwrap();
+        assert!(!site.store.take_out_if_not_whole(&gone).await.unwrap(), "nothing is wrong");
+        blobs.remove(&gone).await.unwrap();
+        blobs.plant(short, Bytes::from_static(b"shor"));
+        // The row vouches for the bytes, and a push still brings them back.
+        site.push(b"short").await;
+        assert!(!site.store.take_out_if_not_whole(&short).await.unwrap());
+        assert!(!site.store.quarantine(&short, &seen, Damage::Length, act()).await.unwrap(), "it is whole again");
+        assert!(site.store.take_out_if_not_whole(&gone).await.unwrap());
+        assert!(site.quarantined(&gone).await && !site.quarantined(&short).await);
+        assert!(!site.store.take_out_if_not_whole(&gone).await.unwrap(), "once");
+        site.push(b"gone").await;
+        assert!(!site.quarantined(&gone).await);
+        // What was seen before it was pushed again says nothing of what is there now.
+        let old = crate::storage::meta::BlobRow { committed: Timestamp(0), ..seen };
+        assert!(!site.store.quarantine(&short, &old, Damage::Content, act()).await.unwrap());
+    }
+
+    #[tokio::test]
     async fn one_flipped_bit_on_the_disk_is_found() {
         let yard = Yard::new();
         let (fs, clock) = (Arc::new(yard.disk.clone()), Arc::new(yard.clock.clone()));

@@ -296,6 +296,17 @@ impl Store {
         Ok(still)
     }
 
+    /// Takes a blob out of service whose bytes a reader found missing, or of another length than its row says; returns
+    /// whether it still was so.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn take_out_if_not_whole(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let Some(row) = self.meta().held(digest).await? else { return Ok(false) };
+        let act = Act { actor: "portolan".into(), at: self.now(), request: "read".into() };
+        self.quarantine(digest, &row, Damage::Length, act).await
+    }
+
     fn is_whole(&self, digest: &Digest, row: &BlobRow) -> Result<bool, StoreError> {
         Ok(self.engines.blobs.open(digest)?.is_some_and(|open| open.size == row.size))
     }

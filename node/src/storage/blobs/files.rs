@@ -151,11 +151,14 @@ impl Inner {
         self.check_health()?;
         let digest = *staged.digest();
         let path = self.path(&digest);
-        if !replace && self.fs.file_len(&path)?.is_some() {
+        let there = self.fs.file_len(&path)?;
+        if !replace && there == Some(staged.size()) {
             // Vouched for: whoever brought it waited for its sync.
             staged.discard();
             return Ok(());
         }
+        // Of another length it is damaged, whatever a row says.
+        let replace = replace || there.is_some();
         match self.rename(&staged, &path, replace) {
             Ok(()) => {}
             Err(error) if !replace && error.kind() == io::ErrorKind::AlreadyExists => {
@@ -488,6 +491,19 @@ mod tests {
         let refused = yard.uploads.begin(begin(Algorithm::Sha256)).await;
         assert!(matches!(refused, Err(UploadError::ReadOnly(_))));
         assert!(blobs.open(&a.1).unwrap().is_some(), "what is here can still be read");
+    }
+
+    #[tokio::test]
+    async fn bytes_of_another_length_give_way_also_when_vouched_for() {
+        let yard = Yard::new();
+        let blobs = open(&yard);
+        let bytes = Bytes::from(content(100_000));
+        let digest = Digest::sha256(&bytes);
+        blobs.commit(yard.uploads.stage(bytes.clone(), &digest).await.unwrap(), false).await.unwrap();
+        let path = blobs.0.path(&digest);
+        std::fs::write(&path, b"cut short").unwrap();
+        blobs.commit(yard.uploads.stage(bytes.clone(), &digest).await.unwrap(), false).await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
     }
 
     #[tokio::test]

@@ -49,7 +49,8 @@ impl MemoryBlobs {
     }
 
     fn take(&self, staged: Staged, replace: bool) -> io::Result<()> {
-        if replace || !self.state().blobs.contains_key(staged.digest()) {
+        let there = self.state().blobs.get(staged.digest()).map(|bytes| bytes.len() as u64);
+        if replace || there != Some(staged.size()) {
             let file = staged.open()?;
             let mut bytes = vec![0; usize::try_from(staged.size()).map_err(io::Error::other)?];
             let mut at = 0;

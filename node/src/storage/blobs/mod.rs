@@ -59,8 +59,8 @@ pub struct Listed {
 /// The contract of a blob engine.
 pub trait BlobStore: Debug + Send + Sync + 'static {
     /// Moves staged bytes to their name; when it returns, name and bytes survive a power cut. `replace` false: bytes
-    /// that have the name already stay and the staged ones are dropped; true: they give way (they are damaged, or
-    /// nobody vouches for them).
+    /// that have the name already, and as many, stay and the staged ones are dropped; true: they give way (they are
+    /// damaged, or nobody vouches for them).
     fn commit(&self, staged: Staged, replace: bool) -> Answer<'_, ()>;
 
     /// Opens a blob; `None` when there is none of that name. Does not block on the disk beyond the open itself.
