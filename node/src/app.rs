@@ -236,14 +236,17 @@ impl Ground {
         make_directories(&**fs, data).map_err(unusable)?;
         let health = Health::new();
         let engines = Scope::new();
-        let meta = Arc::new(RedbMeta::open(OpenRedb {
+        // Before the metadata, which may be an older copy: events it tells from now on come after those in the log.
+        let audit = AuditLog::open(Arc::clone(fs), data.join("audit"), health.clone())?;
+        let options = OpenRedb {
             fs: Arc::clone(fs),
             path: data.join(METADATA),
             cache: usize::try_from(config.storage.metadata_cache.0).unwrap_or(usize::MAX),
             sync: config.storage.sync == config::Sync::On,
             health: health.clone(),
             scope: engines.clone(),
-        })?);
+        };
+        let meta = Arc::new(RedbMeta::open_after(options, audit.last())?);
         let room =
             Room::open(Arc::clone(fs), data.clone(), room_limits(config), Arc::clone(clock)).map_err(unusable)?;
         let blobs = FileBlobs::open(Arc::clone(fs), data, Arc::clone(clock), scope.clone(), health.clone());
@@ -258,7 +261,6 @@ impl Ground {
             limits: upload_limits(config),
         })
         .map_err(unusable)?;
-        let audit = AuditLog::open(Arc::clone(fs), data.join("audit"), health.clone())?;
         let snapshots = Snapshots {
             meta: Arc::clone(&meta),
             fs: Arc::clone(fs),
@@ -683,6 +685,16 @@ mod tests {
         Ok(())
     }
 
+    /// Moves all events to the audit log; the last one's position.
+    async fn audited(config: &Config) -> u64 {
+        let scope = Scope::new();
+        let mut ground = Ground::open(config, &World::real(), &scope).unwrap();
+        ground.audit.drain(ground.store.meta()).await.unwrap();
+        scope.stop(WORKERS_END).await;
+        ground.engines.stop(WORKERS_END).await;
+        ground.audit.last()
+    }
+
     #[tokio::test]
     async fn content_without_metadata_is_no_new_node() {
         let dir = Scratch::new();
@@ -727,9 +739,12 @@ mod tests {
         std::fs::remove_dir(file("meta.redb.part")).unwrap();
         rebuild_index(&config, &World::real()).unwrap();
         assert!(!file("meta.redb.part").exists());
+        let last = runtime().unwrap().block_on(audited(&config));
+        assert!(last > 1, "the rebuild is in the log, after what was there");
         // Neither snapshot nor metadata, but an older one set aside.
         std::fs::remove_file(file(METADATA)).unwrap();
         std::fs::remove_dir_all(file("snapshots")).unwrap();
         rebuild_index(&config, &World::real()).unwrap();
+        assert_eq!(runtime().unwrap().block_on(audited(&config)), last + 2, "both projects were made again");
     }
 }

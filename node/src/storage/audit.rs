@@ -122,7 +122,13 @@ impl AuditLog {
             Some(segment) if segment.len < SEGMENT => segment,
             _ => create(&*self.fs, &self.dir, first.seq)?,
         };
-        segment.file.write_all_at(&lines, segment.len)?;
+        if let Err(error) = segment.file.write_all_at(&lines, segment.len) {
+            // Half a line may be there: cut it off, and go on in the same file once there is room. If that fails too,
+            // the next write goes over it.
+            let _ = segment.file.set_len(segment.len);
+            self.segment = Some(segment);
+            return Err(error.into());
+        }
         if let Err(error) = segment.file.sync() {
             self.health.fail(format!("sync of the audit log: {error}"));
             return Err(error.into());
@@ -166,4 +172,65 @@ fn recover(file: &dyn File) -> Result<(u64, Option<u64>), AuditError> {
     }
     file.set_len(start)?;
     Ok((start, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::Timestamp;
+
+    use super::*;
+    use crate::storage::meta::memory::MemoryMeta;
+    use crate::storage::meta::{Act, Project};
+    use crate::world::faulty::{Call, Faulty};
+    use crate::world::scratch::Scratch;
+
+    fn open(disk: &Faulty, dir: &Scratch) -> AuditLog {
+        AuditLog::open(Arc::new(disk.clone()), dir.path("audit"), Health::new()).unwrap()
+    }
+
+    async fn make(meta: &MemoryMeta, name: &str) {
+        let project = Project { name: name.parse().unwrap(), public: false, sparse: false, created: Timestamp(1) };
+        let act = Act { actor: "alice".into(), at: Timestamp(1), request: "r".into() };
+        assert!(meta.create_project(project, act).await.unwrap());
+    }
+
+    /// Files, and the positions of the events in them.
+    fn written(dir: &Scratch) -> Vec<Vec<u64>> {
+        let files = std::fs::read_dir(dir.path("audit")).unwrap();
+        let mut files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        let lines = |text: String| text.lines().map(|l| serde_json::from_str::<Event>(l).unwrap().seq).collect();
+        files.into_iter().map(|file| lines(std::fs::read_to_string(file).unwrap())).collect()
+    }
+
+    #[tokio::test]
+    async fn every_event_reaches_the_log_once_and_after_a_rebuild_too() {
+        let (disk, dir, meta) = (Faulty::default(), Scratch::new(), MemoryMeta::default());
+        make(&meta, "a").await;
+        make(&meta, "b").await;
+        assert_eq!(open(&disk, &dir).drain(&meta).await.unwrap(), 2, "the very first one as well");
+        let mut log = open(&disk, &dir);
+        assert_eq!(log.drain(&meta).await.unwrap(), 0);
+        let rebuilt = MemoryMeta::default();
+        rebuilt.raise_events(log.last() + 1).await.unwrap();
+        make(&rebuilt, "c").await;
+        assert_eq!(log.drain(&rebuilt).await.unwrap(), 1);
+        assert_eq!(written(&dir), [[1, 2, 3]]);
+    }
+
+    #[tokio::test]
+    async fn a_failed_write_leaves_no_half_line_and_the_log_goes_on_in_its_file() {
+        let (disk, dir, meta) = (Faulty::default(), Scratch::new(), MemoryMeta::default());
+        let mut log = open(&disk, &dir);
+        make(&meta, "a").await;
+        log.drain(&meta).await.unwrap();
+        make(&meta, "b").await;
+        disk.tear(true);
+        disk.fail(Call::Write, "audit", 0, io::ErrorKind::StorageFull);
+        assert!(log.drain(&meta).await.is_err());
+        assert_eq!(written(&dir), [[1]]);
+        disk.heal();
+        assert_eq!(log.drain(&meta).await.unwrap(), 1);
+        assert_eq!(written(&dir), [[1, 2]]);
+    }
 }

@@ -90,8 +90,8 @@ impl State {
     }
 
     fn tell(&mut self, act: &Act, what: What) {
-        let seq = self.next_event;
-        self.next_event += 1;
+        let seq = self.next_event.max(1);
+        self.next_event = seq + 1;
         self.outbox.insert(seq, Event { seq, act: act.clone(), what });
     }
 
@@ -517,6 +517,10 @@ impl MetaStore for MemoryMeta {
 
     fn outbox(&self, limit: usize) -> Answer<'_, Vec<Event>> {
         self.answer(|state| state.outbox.values().take(limit).cloned().collect())
+    }
+
+    fn raise_events(&self, at_least: u64) -> Answer<'_, ()> {
+        self.answer(|state| state.next_event = state.next_event.max(at_least))
     }
 
     fn acknowledge(&self, seq: u64) -> Answer<'_, ()> {
