@@ -362,7 +362,7 @@ mod tests {
         site.push(b"gone").await;
         assert!(!site.quarantined(&gone).await);
         // What was seen before it was pushed again says nothing of what is there now.
-        let old = crate::storage::meta::BlobRow { committed: Timestamp(0), ..seen };
+        let old = BlobRow { committed: Timestamp(0), ..seen };
         assert!(!site.store.quarantine(&short, &old, Damage::Content, act()).await.unwrap());
     }
 
