@@ -227,12 +227,7 @@ impl Ground {
         let data = &config.storage.data;
         let unusable = |error: io::Error| ServeError::Data(data.display().to_string(), error);
         let lock = lock(&**fs, data)?;
-        match absent {
-            Absent::MeansFresh if lost_metadata(&**fs, data).map_err(unusable)? => {
-                return Err(ServeError::NoMetadata(data.display().to_string()));
-            }
-            Absent::MeansFresh | Absent::MadeAgain => {}
-        }
+        check_metadata(&**fs, data, absent)?;
         make_directories(&**fs, data).map_err(unusable)?;
         let health = Health::new();
         let engines = Scope::new();
@@ -277,6 +272,17 @@ impl Ground {
         };
         let store = Arc::new(Store::new(engines_of_store, leases(config), Arc::clone(clock)));
         Ok(Self { store, room, snapshots, health, audit, engines, _lock: lock })
+    }
+}
+
+/// Refuses to begin anew beside content, unless that is what is asked for.
+fn check_metadata(fs: &dyn FileSystem, data: &Path, absent: Absent) -> Result<(), ServeError> {
+    let shown = || data.display().to_string();
+    match absent {
+        Absent::MeansFresh if lost_metadata(fs, data).map_err(|error| ServeError::Data(shown(), error))? => {
+            Err(ServeError::NoMetadata(shown()))
+        }
+        Absent::MeansFresh | Absent::MadeAgain => Ok(()),
     }
 }
 
