@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::ProjectName;
-use protocol::seam::{Access, Clock, Entropy, File, FileSystem};
+use protocol::seam::{Access, Clock, DirEntry, Entropy, EntryKind, File, FileSystem};
 use tokio::sync::mpsc;
 
 use crate::auth::{AuthError, AuthRules, Authenticator, OpenAuth, Secret};
@@ -38,6 +38,12 @@ use crate::world::{NoSync, RealClock, RealDisk, RealEntropy};
 
 /// Where the operator sets the administrator's password.
 const PASSWORD_VARIABLE: &str = "PORTOLAN_ADMIN_PASSWORD";
+
+/// The metadata's file in the data directory.
+const METADATA: &str = "meta.redb";
+
+/// How the name begins under which a rebuild keeps the metadata it replaced.
+const SET_ASIDE: &str = "meta.redb.before-";
 
 /// Longest wait for background work to end after the last request.
 const WORKERS_END: Duration = Duration::from_secs(20);
@@ -70,6 +76,12 @@ impl World {
 /// Why a node did not start, or did not end in order.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    /// Content without its index: an empty one beside it would take every blob for an orphan.
+    #[error(
+        "the data directory {0} holds content and no metadata (meta.redb): put it back, or run `portolan \
+         rebuild-index`, which starts from the newest snapshot and the blobs"
+    )]
+    NoMetadata(String),
     /// Another node holds the data directory.
     #[error("another node holds the data directory {0}: stop it, or give this one another with --data")]
     Locked(String),
@@ -191,28 +203,45 @@ pub struct Ground {
     _lock: Arc<dyn File>,
 }
 
+/// What it means that there is no metadata.
+#[derive(Clone, Copy, Debug)]
+enum Absent {
+    /// A new node; with content beside it, a mistake.
+    MeansFresh,
+    /// A rebuild makes it from the content.
+    MadeAgain,
+}
+
 impl Ground {
     /// Opens a data directory, made if absent, and recovers what an earlier process left. Work on it runs in `scope`,
     /// which is to be stopped before [`Ground::engines`].
     ///
     /// # Errors
-    /// [`ServeError`].
+    /// [`ServeError`]; [`ServeError::NoMetadata`] when there is content and no metadata.
     pub fn open(config: &Config, world: &World, scope: &Scope) -> Result<Self, ServeError> {
+        Self::open_with(config, world, scope, Absent::MeansFresh)
+    }
+
+    fn open_with(config: &Config, world: &World, scope: &Scope, absent: Absent) -> Result<Self, ServeError> {
         let World { fs, clock, entropy } = world;
         let data = &config.storage.data;
         let unusable = |error: io::Error| ServeError::Data(data.display().to_string(), error);
         let lock = lock(&**fs, data)?;
+        check_metadata(&**fs, data, absent)?;
         make_directories(&**fs, data).map_err(unusable)?;
         let health = Health::new();
         let engines = Scope::new();
-        let meta = Arc::new(RedbMeta::open(OpenRedb {
+        // Before the metadata, which may be an older copy: events it tells from now on come after those in the log.
+        let audit = AuditLog::open(Arc::clone(fs), data.join("audit"), health.clone())?;
+        let options = OpenRedb {
             fs: Arc::clone(fs),
-            path: data.join("meta.redb"),
+            path: data.join(METADATA),
             cache: usize::try_from(config.storage.metadata_cache.0).unwrap_or(usize::MAX),
             sync: config.storage.sync == config::Sync::On,
             health: health.clone(),
             scope: engines.clone(),
-        })?);
+        };
+        let meta = Arc::new(RedbMeta::open_after(options, audit.last())?);
         let room =
             Room::open(Arc::clone(fs), data.clone(), room_limits(config), Arc::clone(clock)).map_err(unusable)?;
         let blobs = FileBlobs::open(Arc::clone(fs), data, Arc::clone(clock), scope.clone(), health.clone());
@@ -227,7 +256,6 @@ impl Ground {
             limits: upload_limits(config),
         })
         .map_err(unusable)?;
-        let audit = AuditLog::open(Arc::clone(fs), data.join("audit"), health.clone())?;
         let snapshots = Snapshots {
             meta: Arc::clone(&meta),
             fs: Arc::clone(fs),
@@ -244,6 +272,49 @@ impl Ground {
         };
         let store = Arc::new(Store::new(engines_of_store, leases(config), Arc::clone(clock)));
         Ok(Self { store, room, snapshots, health, audit, engines, _lock: lock })
+    }
+}
+
+/// Refuses to begin anew beside content, unless that is what is asked for.
+fn check_metadata(fs: &dyn FileSystem, data: &Path, absent: Absent) -> Result<(), ServeError> {
+    let shown = || data.display().to_string();
+    match absent {
+        Absent::MeansFresh if lost_metadata(fs, data).map_err(|error| ServeError::Data(shown(), error))? => {
+            Err(ServeError::NoMetadata(shown()))
+        }
+        Absent::MeansFresh | Absent::MadeAgain => Ok(()),
+    }
+}
+
+/// Whether the metadata is missing though there was some: a rebuild set it aside, or there are blobs. The database has
+/// its durable name before the first blob is written, so a first start that crashed is never taken for that.
+fn lost_metadata(fs: &dyn FileSystem, data: &Path) -> io::Result<bool> {
+    if fs.file_len(&data.join(METADATA))?.is_some() {
+        return Ok(false);
+    }
+    let set_aside = list(fs, data)?.iter().any(|entry| entry.name.starts_with(SET_ASIDE));
+    Ok(set_aside || holds_file(fs, &data.join("blobs"))?)
+}
+
+fn holds_file(fs: &dyn FileSystem, dir: &Path) -> io::Result<bool> {
+    for entry in list(fs, dir)? {
+        let found = match entry.kind {
+            EntryKind::Directory => holds_file(fs, &dir.join(&entry.name))?,
+            EntryKind::File => true,
+            EntryKind::Other => false,
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A directory that is not there holds nothing.
+fn list(fs: &dyn FileSystem, dir: &Path) -> io::Result<Vec<DirEntry>> {
+    match fs.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        outcome => outcome,
     }
 }
 
@@ -315,7 +386,7 @@ struct Node {
 impl Node {
     async fn open(config: &Config, world: &World) -> Result<Self, ServeError> {
         let requests = Scope::new();
-        let first_start = world.fs.file_len(&config.storage.data.join("meta.redb")).ok().flatten().is_none();
+        let first_start = world.fs.file_len(&config.storage.data.join(METADATA)).ok().flatten().is_none();
         let ground = Ground::open(config, world, &requests)?;
         let Ground { store, room, snapshots, health, audit, engines, _lock } = ground;
         make_library(&store, &*world.clock).await?;
@@ -528,7 +599,7 @@ pub fn rebuild_index(config: &Config, world: &World) -> Result<String, ServeErro
     start_over(config, world)?;
     runtime()?.block_on(async {
         let scope = Scope::new();
-        let ground = Ground::open(config, world, &scope)?;
+        let ground = Ground::open_with(config, world, &scope, Absent::MadeAgain)?;
         make_library(&ground.store, &*world.clock).await?;
         let rebuild = Rebuild::new(Arc::clone(&ground.store), scope.clone());
         let rebuild = rebuild.map_err(|error| MetaError::Engine(error.to_string()))?;
@@ -539,27 +610,32 @@ pub fn rebuild_index(config: &Config, world: &World) -> Result<String, ServeErro
     })
 }
 
-/// Sets the metadata aside and puts the newest good snapshot, if there is one, in its place.
+/// Sets the metadata aside and puts the newest good snapshot, if there is one, in its place. The copy is whole and
+/// durable before the old one loses its name; a crash in between leaves a directory no node starts on, and the next
+/// rebuild begins anew.
 fn start_over(config: &Config, world: &World) -> Result<(), ServeError> {
     let (fs, data) = (&*world.fs, &config.storage.data);
     let unusable = |error: io::Error| ServeError::Data(data.display().to_string(), error);
     let _lock = lock(fs, data)?;
     make_directories(fs, data).map_err(unusable)?;
     let snapshot = newest_good(fs, &data.join("snapshots"))?;
-    let (meta, aside) = (data.join("meta.redb"), data.join(format!("meta.redb.before-{:020}", world.clock.now().0)));
+    let part = data.join(format!("{METADATA}.part"));
+    if let Some(snapshot) = &snapshot {
+        copy(fs, snapshot, &part).map_err(unusable)?;
+    }
+    let (meta, aside) = (data.join(METADATA), data.join(format!("{SET_ASIDE}{:020}", world.clock.now().0)));
     if fs.file_len(&meta).map_err(unusable)?.is_some() {
         fs.rename(&meta, &aside).map_err(unusable)?;
     }
-    if let Some(snapshot) = snapshot {
-        copy(fs, &snapshot, &meta).map_err(unusable)?;
+    if snapshot.is_some() {
+        fs.rename(&part, &meta).map_err(unusable)?;
     }
     fs.sync_dir(data).map_err(unusable)
 }
 
-/// Copies a file; the copy has its name only when it is whole and durable.
+/// Copies a file and syncs the copy's bytes.
 fn copy(fs: &dyn FileSystem, from: &Path, to: &Path) -> io::Result<()> {
-    let part = PathBuf::from(format!("{}.part", to.display()));
-    let (source, target) = (fs.open(from, Access::Read)?, fs.open(&part, Access::Create)?);
+    let (source, target) = (fs.open(from, Access::Read)?, fs.open(to, Access::Create)?);
     target.set_len(0)?;
     let (mut buffer, mut at) = (vec![0; 1 << 20], 0);
     loop {
@@ -570,8 +646,7 @@ fn copy(fs: &dyn FileSystem, from: &Path, to: &Path) -> io::Result<()> {
         target.write_all_at(&buffer[..read], at)?;
         at += read as u64;
     }
-    target.sync()?;
-    fs.rename(&part, to)
+    target.sync()
 }
 
 /// SIGTERM and SIGINT, one after the other.
@@ -593,5 +668,89 @@ impl Signals {
         if self.0.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::scratch::Scratch;
+
+    fn config(dir: &Scratch) -> Config {
+        let mut config = Config::default();
+        config.storage.data = dir.path("data");
+        config.storage.ballast.0 = 0;
+        config
+    }
+
+    async fn opens(config: &Config) -> Result<(), ServeError> {
+        let scope = Scope::new();
+        let ground = Ground::open(config, &World::real(), &scope)?;
+        scope.stop(WORKERS_END).await;
+        ground.engines.stop(WORKERS_END).await;
+        Ok(())
+    }
+
+    /// Moves all events to the audit log; the last one's position.
+    async fn audited(config: &Config) -> u64 {
+        let scope = Scope::new();
+        let mut ground = Ground::open(config, &World::real(), &scope).unwrap();
+        ground.audit.drain(ground.store.meta()).await.unwrap();
+        scope.stop(WORKERS_END).await;
+        ground.engines.stop(WORKERS_END).await;
+        ground.audit.last()
+    }
+
+    #[tokio::test]
+    async fn content_without_metadata_is_no_new_node() {
+        let dir = Scratch::new();
+        let config = config(&dir);
+        let file = |name: &str| config.storage.data.join(name);
+        opens(&config).await.unwrap();
+        std::fs::remove_file(file(METADATA)).unwrap();
+        opens(&config).await.unwrap();
+        for witness in ["blobs/sha256/ab/abcd", "meta.redb.before-00000000000000000001"] {
+            std::fs::remove_file(file(METADATA)).unwrap();
+            std::fs::write(file(witness), b"x").unwrap();
+            let refused = opens(&config).await.unwrap_err();
+            assert!(matches!(refused, ServeError::NoMetadata(_)), "{refused}");
+            assert!(refused.to_string().contains("portolan rebuild-index"));
+            assert!(!file(METADATA).exists());
+            std::fs::remove_file(file(witness)).unwrap();
+            opens(&config).await.unwrap();
+        }
+    }
+
+    #[test]
+    fn a_rebuild_replaces_the_metadata_only_by_a_whole_copy() {
+        let dir = Scratch::new();
+        let config = config(&dir);
+        let file = |name: &str| config.storage.data.join(name);
+        let snapshot = || {
+            runtime().unwrap().block_on(async {
+                let scope = Scope::new();
+                let ground = Ground::open(&config, &World::real(), &scope).unwrap();
+                make_library(&ground.store, &*World::real().clock).await.unwrap();
+                ground.snapshots.take(World::real().clock.now()).await.unwrap();
+                scope.stop(WORKERS_END).await;
+                ground.engines.stop(WORKERS_END).await;
+            });
+        };
+        snapshot();
+        std::fs::write(file(METADATA), b"damaged").unwrap();
+        // The copy can't be written: the old file stays where it is.
+        std::fs::create_dir(file("meta.redb.part")).unwrap();
+        rebuild_index(&config, &World::real()).unwrap_err();
+        assert_eq!(std::fs::read(file(METADATA)).unwrap(), b"damaged");
+        std::fs::remove_dir(file("meta.redb.part")).unwrap();
+        rebuild_index(&config, &World::real()).unwrap();
+        assert!(!file("meta.redb.part").exists());
+        let last = runtime().unwrap().block_on(audited(&config));
+        assert!(last > 1, "the rebuild is in the log, after what was there");
+        // Neither snapshot nor metadata, but an older one set aside.
+        std::fs::remove_file(file(METADATA)).unwrap();
+        std::fs::remove_dir_all(file("snapshots")).unwrap();
+        rebuild_index(&config, &World::real()).unwrap();
+        assert_eq!(runtime().unwrap().block_on(audited(&config)), last + 2, "both projects were made again");
     }
 }

@@ -84,6 +84,8 @@ fn the_index_is_built_again_from_the_blobs_alone() {
     node.kill9();
     fs::remove_file(node.data().join("meta.redb")).unwrap();
     let _ = fs::remove_dir_all(node.data().join("snapshots"));
+    assert!(!node.try_launch(), "an empty node beside the content would take all of it for orphans");
+    assert!(node.log().contains("portolan rebuild-index"), "{}", node.log());
     node.cli(&["rebuild-index", "--yes"]).expect_success();
     node.restart();
     let got = node.admin().get(&format!("/v2/lost-found/recovered/manifests/{}", image.digest)).expect(200);

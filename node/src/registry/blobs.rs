@@ -61,18 +61,32 @@ impl Registry {
     /// # Errors
     /// [`BlobError`].
     pub async fn open_blob(&self, permit: &Permit<Pull>, digest: &Digest) -> Result<OpenBlob, BlobError> {
-        let blob = self.blob(permit, digest).await?;
-        match self.store.open(digest).map_err(Fault::from)? {
-            Some(open) if open.size == blob.size => Ok(open),
-            Some(open) => {
-                tracing::error!(%digest, recorded = blob.size, found = open.size, "a blob has another length than its row says");
-                Err(BlobError::Damaged)
+        // Once more when it was collected, or pushed again, between the two looks.
+        for _ in 0..2 {
+            let blob = self.blob(permit, digest).await?;
+            let found = self.store.open(digest).map_err(Fault::from)?;
+            match found {
+                Some(open) if open.size == blob.size => return Ok(open),
+                Some(_) | None => {}
             }
-            None => {
-                tracing::error!(%digest, "a blob's row has no bytes; run `portolan scrub`");
-                Err(BlobError::Unknown)
+            if self.take_out(digest).await? {
+                let found = found.map(|open| open.size);
+                tracing::error!(%digest, recorded = blob.size, ?found, "the bytes of a blob are not those of its row");
+                return Err(BlobError::Damaged);
             }
         }
+        Err(BlobError::Unknown)
+    }
+
+    /// From now on the blob counts as absent, so that HEAD says what GET says and a client brings the bytes again. A
+    /// reader who hangs up does not stop it half-way. A store that takes no writes can't note it: the answer is the same.
+    async fn take_out(&self, digest: &Digest) -> Result<bool, BlobError> {
+        let (store, digest) = (std::sync::Arc::clone(&self.store), *digest);
+        if store.health().read_only().is_some() {
+            return Ok(true);
+        }
+        let work = async move { store.take_out_if_not_whole(&digest).await };
+        Ok(self.scope.run("take out blob", work).await.map_err(Fault::from)?.map_err(Fault::from)?)
     }
 
     fn usable(digest: &Digest, row: Option<BlobRow>) -> Result<Blob, BlobError> {

@@ -3,7 +3,7 @@
 //! An event is written in the transaction of what it tells (the outbox of [`MetaStore`]), so none is lost and none is
 //! made up. [`AuditLog::drain`] moves events from there into append-only files, `audit/<first seq>.jsonl`, one JSON
 //! object a line, synced before the outbox forgets them. A crash between the two writes events again: the log knows the
-//! sequence number it waits for and leaves out what is older. A torn last line is cut at open.
+//! last sequence number it holds and leaves those out. A torn last line is cut at open.
 //!
 //! State: this file owns the directory `audit/`. Nothing reads it back but people and `portolan audit`.
 
@@ -49,8 +49,7 @@ pub struct AuditLog {
     dir: PathBuf,
     health: Health,
     segment: Option<Segment>,
-    /// The sequence number of the first event not in the log. The first event there ever is has 0.
-    next: u64,
+    last: u64,
 }
 
 #[derive(Debug)]
@@ -72,23 +71,23 @@ impl AuditLog {
         let mut names: Vec<String> =
             fs.list(&dir)?.into_iter().filter(|e| e.kind == EntryKind::File).map(|e| e.name).collect();
         names.sort_unstable();
-        let mut log = Self { fs, dir, health, segment: None, next: 0 };
+        let mut log = Self { fs, dir, health, segment: None, last: 0 };
         // Newest first: the last file may have been made just before a crash and hold nothing.
         for name in names.iter().rev() {
             let Some(first) = name.strip_suffix(".jsonl").and_then(|stem| stem.parse::<u64>().ok()) else { continue };
             let file = log.fs.open(&log.dir.join(name), Access::Write)?;
             let (len, last) = recover(&*file)?;
-            log.next = last.map_or(first, |last| last + 1);
+            log.last = last.unwrap_or(first.saturating_sub(1));
             log.segment = Some(Segment { file, len });
             break;
         }
         Ok(log)
     }
 
-    /// The sequence number of the first event not in the log yet.
+    /// The sequence number of the last event in the log; 0 when there is none.
     #[must_use]
-    pub const fn next(&self) -> u64 {
-        self.next
+    pub const fn last(&self) -> u64 {
+        self.last
     }
 
     /// Moves what waits in the outbox into the log; returns how many events.
@@ -111,12 +110,12 @@ impl AuditLog {
         }
         let mut lines = Vec::new();
         let mut new = 0;
-        for event in events.iter().filter(|event| event.seq >= self.next) {
+        for event in events.iter().filter(|event| event.seq > self.last) {
             serde_json::to_writer(&mut lines, event)?;
             lines.push(b'\n');
             new += 1;
         }
-        let (Some(first), Some(newest)) = (events.iter().find(|e| e.seq >= self.next), events.last()) else {
+        let (Some(first), Some(newest)) = (events.iter().find(|e| e.seq > self.last), events.last()) else {
             return Ok(0);
         };
         let segment = match self.segment.take() {
@@ -124,8 +123,9 @@ impl AuditLog {
             _ => create(&*self.fs, &self.dir, first.seq)?,
         };
         if let Err(error) = segment.file.write_all_at(&lines, segment.len) {
-            // The next try begins at the same place and writes over what is there of this one: another file would leave
-            // half a line in the middle of the log, and some events twice.
+            // Half a line may be there: cut it off, and go on in the same file once there is room. If that fails too,
+            // the next write goes over it.
+            let _ = segment.file.set_len(segment.len);
             self.segment = Some(segment);
             return Err(error.into());
         }
@@ -134,7 +134,7 @@ impl AuditLog {
             return Err(error.into());
         }
         self.segment = Some(Segment { len: segment.len + lines.len() as u64, ..segment });
-        self.next = newest.seq + 1;
+        self.last = newest.seq;
         Ok(new)
     }
 }
@@ -177,56 +177,60 @@ fn recover(file: &dyn File) -> Result<(u64, Option<u64>), AuditError> {
 #[cfg(test)]
 mod tests {
     use protocol::Timestamp;
-    use simulations::SimDisk;
-    use simulations::disk::{Fault, Injection, OpKind};
 
     use super::*;
     use crate::storage::meta::memory::MemoryMeta;
     use crate::storage::meta::{Act, Project};
+    use crate::world::faulty::{Call, Faulty};
+    use crate::world::scratch::Scratch;
 
-    async fn create(meta: &MemoryMeta, name: &str) {
-        let act = Act { actor: "tester".into(), at: Timestamp(1), request: name.into() };
-        let project = Project { name: name.parse().unwrap(), public: false, sparse: false, created: act.at };
+    fn open(disk: &Faulty, dir: &Scratch) -> AuditLog {
+        AuditLog::open(Arc::new(disk.clone()), dir.path("audit"), Health::new()).unwrap()
+    }
+
+    async fn make(meta: &MemoryMeta, name: &str) {
+        let project = Project { name: name.parse().unwrap(), public: false, sparse: false, created: Timestamp(1) };
+        let act = Act { actor: "alice".into(), at: Timestamp(1), request: "r".into() };
         assert!(meta.create_project(project, act).await.unwrap());
     }
 
-    fn open(disk: &SimDisk) -> AuditLog {
-        AuditLog::open(disk.file_system(), "/audit".into(), Health::new()).unwrap()
-    }
-
-    /// The requests told of, in the order of the files.
-    fn told(disk: &SimDisk) -> Vec<String> {
-        let lines = disk.contents().into_values().flat_map(|bytes| {
-            let text = String::from_utf8(bytes).unwrap();
-            text.lines()
-                .map(|line| serde_json::from_str::<Event>(line).unwrap().act.request.to_string())
-                .collect::<Vec<_>>()
-        });
-        lines.collect()
+    /// Files, and the positions of the events in them.
+    fn written(dir: &Scratch) -> Vec<Vec<u64>> {
+        let files = std::fs::read_dir(dir.path("audit")).unwrap();
+        let mut files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        let lines = |text: String| text.lines().map(|l| serde_json::from_str::<Event>(l).unwrap().seq).collect();
+        files.into_iter().map(|file| lines(std::fs::read_to_string(file).unwrap())).collect()
     }
 
     #[tokio::test]
-    async fn the_very_first_event_is_told_too() {
-        let (disk, meta) = (SimDisk::new(), MemoryMeta::default());
-        create(&meta, "first").await;
-        assert_eq!(open(&disk).drain(&meta).await.unwrap(), 1);
-        create(&meta, "second").await;
-        assert_eq!(open(&disk).drain(&meta).await.unwrap(), 1);
-        assert_eq!(told(&disk), ["first", "second"]);
+    async fn every_event_reaches_the_log_once_and_after_a_rebuild_too() {
+        let (disk, dir, meta) = (Faulty::default(), Scratch::new(), MemoryMeta::default());
+        make(&meta, "a").await;
+        make(&meta, "b").await;
+        assert_eq!(open(&disk, &dir).drain(&meta).await.unwrap(), 2, "the very first one as well");
+        let mut log = open(&disk, &dir);
+        assert_eq!(log.drain(&meta).await.unwrap(), 0);
+        let rebuilt = MemoryMeta::default();
+        rebuilt.raise_events(log.last() + 1).await.unwrap();
+        make(&rebuilt, "c").await;
+        assert_eq!(log.drain(&rebuilt).await.unwrap(), 1);
+        assert_eq!(written(&dir), [[1, 2, 3]]);
     }
 
     #[tokio::test]
-    async fn a_write_cut_short_leaves_neither_half_a_line_nor_an_event_twice() {
-        let (disk, meta) = (SimDisk::new(), MemoryMeta::default());
-        let mut log = open(&disk);
-        create(&meta, "first").await;
+    async fn a_failed_write_leaves_no_half_line_and_the_log_goes_on_in_its_file() {
+        let (disk, dir, meta) = (Faulty::default(), Scratch::new(), MemoryMeta::default());
+        let mut log = open(&disk, &dir);
+        make(&meta, "a").await;
         log.drain(&meta).await.unwrap();
-        for name in ["second", "third", "fourth"] {
-            create(&meta, name).await;
-        }
-        disk.inject(Injection { kind: Some(OpKind::Write), nth: 1, fault: Fault::ShortWrite });
-        log.drain(&meta).await.unwrap_err();
-        log.drain(&meta).await.unwrap();
-        assert_eq!(told(&disk), ["first", "second", "third", "fourth"]);
+        make(&meta, "b").await;
+        disk.tear(true);
+        disk.fail(Call::Write, "audit", 0, io::ErrorKind::StorageFull);
+        assert!(log.drain(&meta).await.is_err());
+        assert_eq!(written(&dir), [[1]]);
+        disk.heal();
+        assert_eq!(log.drain(&meta).await.unwrap(), 1);
+        assert_eq!(written(&dir), [[1, 2]]);
     }
 }

@@ -1,6 +1,9 @@
 //! `portolan rebuild-index`: what the files themselves tell when the metadata is lost or older than they are.
 //!
-//! Every file without a row that reads as a manifest, and hashes to its name, is published without a tag in the
+//! Rows first: those of a snapshot may point at bytes that GC has moved to the trash since. They come back from there,
+//! or the row counts as absent.
+//!
+//! Then every file without a row that reads as a manifest, and hashes to its name, is published without a tag in the
 //! repository `lost-found/recovered`, after the blobs it names were read, checked and linked there. Images come before
 //! the indexes that name them. Nothing is removed: damaged files and those no manifest names stay for the next scrub.
 //! It can be run again, and stopped at any time: what has a row is done. A crash loses the file at hand.
@@ -13,9 +16,9 @@ use protocol::{Descriptor, Digest, Manifest, ManifestKind, RepositoryName, manif
 use serde::{Deserialize, Serialize};
 
 use super::blobs::{BlobStoreError, Listed};
-use super::meta::{Act, LinkBlob, Needed, Project, PublishManifest, Published};
+use super::meta::{Act, BlobRow, LinkBlob, Needed, Project, PublishManifest, Published};
 use super::reading::{Found, Reading};
-use super::store::{Store, StoreError};
+use super::store::{Damage, Store, StoreError};
 use crate::workers::Scope;
 
 /// Where recovered manifests go.
@@ -40,6 +43,10 @@ pub struct RebuildReport {
     pub manifests: u64,
     /// Manifests not published because something they name is not here, damaged, or of another length.
     pub incomplete: u64,
+    /// Rows older than a collection, whose bytes came back from the trash.
+    pub revived: u64,
+    /// Rows whose bytes are gone or damaged. They count as absent, so that a push brings the bytes again.
+    pub missing: u64,
 }
 
 impl std::fmt::Display for RebuildReport {
@@ -47,8 +54,17 @@ impl std::fmt::Display for RebuildReport {
         write!(
             f,
             "{} files: {} known already, {} damaged; {} manifests recovered into {REPOSITORY} with {} blobs ({} bytes), \
-             {} left out because something they name is not here",
-            self.files, self.known, self.damaged, self.manifests, self.blobs, self.bytes, self.incomplete
+             {} left out because something they name is not here; of what was known, {} blobs came back from the trash \
+             and {} are missing until they are pushed again",
+            self.files,
+            self.known,
+            self.damaged,
+            self.manifests,
+            self.blobs,
+            self.bytes,
+            self.incomplete,
+            self.revived,
+            self.missing
         )
     }
 }
@@ -79,6 +95,7 @@ impl Rebuild {
         let project =
             Project { name: self.repository.project(), public: false, sparse: true, created: self.store.now() };
         self.store.meta().create_project(project, self.act()).await?;
+        self.check_rows().await?;
         let (images, indexes) = self.find().await?;
         for digest in images.iter().chain(&indexes) {
             self.recover(digest).await?;
@@ -88,6 +105,42 @@ impl Rebuild {
 
     fn act(&self) -> Act {
         Act { actor: "rebuild-index".into(), at: self.store.now(), request: "rebuild-index".into() }
+    }
+
+    /// Holds rows against files: those of an older snapshot may point at bytes that GC has taken since.
+    async fn check_rows(&mut self) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let page = self.store.meta().all_held(after, PAGE).await?;
+            for (digest, row) in page.items.iter().filter(|(_, row)| row.quarantined.is_none()) {
+                let whole = self.store.open(digest)?.is_some_and(|open| open.size == row.size);
+                if !whole {
+                    self.mend(digest, row).await?;
+                }
+            }
+            after = page.items.last().map(|(digest, _)| *digest).or(after);
+            if !page.more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Brings the bytes of a row back from the trash, and reads them; else the row is out of service.
+    async fn mend(&mut self, digest: &Digest, row: &BlobRow) -> Result<(), StoreError> {
+        let mut damage = Damage::Length;
+        if self.store.revive(digest, row).await?
+            && let Some(blob) = self.store.open(digest)?
+        {
+            let found = Reading::new(blob, digest).whole(&self.scope).await.map_err(BlobStoreError::from)?;
+            if found.digest == *digest {
+                self.report.revived += 1;
+                return Ok(());
+            }
+            damage = Damage::Content;
+        }
+        tracing::warn!(%digest, "the bytes of a blob are gone: it is out of service until it is pushed again");
+        self.report.missing += u64::from(self.store.quarantine(digest, row, damage, self.act()).await?);
+        Ok(())
     }
 
     /// Manifests without a row: images, and indexes. The whole walk comes first: what is listed survives a power cut,
@@ -245,6 +298,7 @@ mod tests {
     use protocol::Reference;
 
     use super::*;
+    use crate::storage::blobs::BlobStore as _;
     use crate::storage::blobs::memory::MemoryBlobs;
     use crate::storage::meta::memory::MemoryMeta;
     use crate::storage::uploads::tests::Yard;
@@ -308,6 +362,35 @@ mod tests {
         let row = site.store.meta().held(&layer).await.unwrap().unwrap();
         assert_eq!((row.size, row.root), (5_000_000, protocol::tree::root_of(&vec![7; 5_000_000])));
         assert_eq!(site.rebuild().await, RebuildReport { files: 5, known: 4, ..RebuildReport::default() });
+    }
+
+    #[tokio::test]
+    async fn rows_whose_bytes_went_meanwhile_get_them_back_or_count_as_absent() {
+        let site = Site::new();
+        let config = site.plant("{}");
+        let layers = [&b"in the trash"[..], b"gone", b"rotten in the trash", b"cut short"];
+        let digests = layers.map(|bytes| site.plant(Bytes::from_static(bytes)));
+        let named_layers: Vec<_> =
+            layers.iter().zip(&digests).map(|(b, d)| named("layer.v1.tar", d, b.len())).collect();
+        site.plant(image(&named("config.v1+json", &config, 2), &named_layers.join(",")));
+        assert_eq!(site.rebuild().await.manifests, 1);
+        let [trashed, gone, rotten, short] = digests;
+        site.blobs.plant(rotten, Bytes::from_static(b"rotten in the crash"));
+        for digest in [&trashed, &gone, &rotten] {
+            assert!(site.blobs.remove(digest).await.unwrap());
+        }
+        site.blobs.forget(&gone);
+        site.blobs.plant(short, Bytes::from_static(b"cut"));
+        let report = site.rebuild().await;
+        assert_eq!((report.revived, report.missing), (1, 3));
+        assert!(site.store.open(&trashed).unwrap().is_some());
+        assert!(site.store.meta().held(&trashed).await.unwrap().unwrap().quarantined.is_none());
+        for digest in [&gone, &rotten, &short] {
+            assert!(site.store.meta().held(digest).await.unwrap().unwrap().quarantined.is_some());
+            assert!(site.store.open(digest).unwrap().is_none());
+        }
+        let again = site.rebuild().await;
+        assert_eq!((again.revived, again.missing), (0, 0), "known already");
     }
 
     #[tokio::test]

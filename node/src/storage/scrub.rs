@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::blobs::BlobStoreError;
 use super::meta::{Act, BlobRow};
 use super::reading::Reading;
-use super::store::{Store, StoreError};
+use super::store::{Damage, Store, StoreError};
 use crate::workers::Scope;
 
 /// Rows or files looked at between two notes of the position.
@@ -87,7 +87,7 @@ impl Position {
 /// What became of one blob.
 enum Outcome {
     Good,
-    Damaged,
+    Damaged(Damage),
     Absent,
     Stopped,
 }
@@ -146,8 +146,10 @@ impl Scrub {
         match self.read(digest, row).await? {
             Outcome::Stopped => return Ok(false),
             Outcome::Good => {}
-            Outcome::Damaged => self.report.quarantined += u64::from(self.take_out(digest, row).await?),
-            Outcome::Absent => self.report.missing += u64::from(self.take_out(digest, row).await?),
+            Outcome::Damaged(damage) => {
+                self.report.quarantined += u64::from(self.take_out(digest, row, damage).await?);
+            }
+            Outcome::Absent => self.report.missing += u64::from(self.take_out(digest, row, Damage::Length).await?),
         }
         Ok(true)
     }
@@ -174,8 +176,11 @@ impl Scrub {
         self.unreadable = 0;
         self.report.blobs += 1;
         let found = reading.finish();
-        let good = found.digest == *digest && found.size == row.size;
-        Ok(if good { Outcome::Good } else { Outcome::Damaged })
+        Ok(match found.digest == *digest {
+            _ if found.size != row.size => Outcome::Damaged(Damage::Length),
+            true => Outcome::Good,
+            false => Outcome::Damaged(Damage::Content),
+        })
     }
 
     fn refused(&mut self, digest: &Digest, error: io::Error) -> Result<Outcome, StoreError> {
@@ -184,7 +189,7 @@ impl Scrub {
         if self.unreadable >= UNREADABLE {
             return Err(BlobStoreError::Io(error).into());
         }
-        Ok(Outcome::Damaged)
+        Ok(Outcome::Damaged(Damage::Content))
     }
 
     /// Waits until the bytes just read are paid for; `false` when the scope stops meanwhile.
@@ -198,15 +203,14 @@ impl Scrub {
         }
     }
 
-    /// Takes a blob out of service unless its row has gone or changed meanwhile.
-    async fn take_out(&self, digest: &Digest, row: &BlobRow) -> Result<bool, StoreError> {
-        if self.store.meta().held(digest).await?.as_ref() != Some(row) {
-            return Ok(false);
-        }
-        tracing::error!(%digest, "a blob is damaged or missing and out of service until it is pushed again");
+    /// Takes a blob out of service unless it was mended, or went, meanwhile.
+    async fn take_out(&self, digest: &Digest, row: &BlobRow, damage: Damage) -> Result<bool, StoreError> {
         let act = Act { actor: "scrub".into(), at: self.now(), request: "scrub".into() };
-        self.store.quarantine(digest, act).await?;
-        Ok(true)
+        let out = self.store.quarantine(digest, row, damage, act).await?;
+        if out {
+            tracing::error!(%digest, "a blob is damaged or missing and out of service until it is pushed again");
+        }
+        Ok(out)
     }
 
     fn now(&self) -> Timestamp {
@@ -338,6 +342,28 @@ mod tests {
             assert!(!site.quarantined(&site.push(bytes).await).await);
         }
         assert_eq!(site.scrub().await.unwrap().blobs, 4);
+    }
+
+    #[tokio::test]
+    async fn a_reader_takes_out_what_is_not_whole_and_nothing_pushed_again_meanwhile() {
+        let (site, blobs) = Site::in_memory().await;
+        let (gone, short) = (site.push(b"gone").await, site.push(b"short").await);
+        let seen = site.meta.held(&short).await.unwrap().unwrap();
+        assert!(!site.store.take_out_if_not_whole(&gone).await.unwrap(), "nothing is wrong");
+        blobs.remove(&gone).await.unwrap();
+        blobs.plant(short, Bytes::from_static(b"shor"));
+        // The row vouches for the bytes, and a push still brings them back.
+        site.push(b"short").await;
+        assert!(!site.store.take_out_if_not_whole(&short).await.unwrap());
+        assert!(!site.store.quarantine(&short, &seen, Damage::Length, act()).await.unwrap(), "it is whole again");
+        assert!(site.store.take_out_if_not_whole(&gone).await.unwrap());
+        assert!(site.quarantined(&gone).await && !site.quarantined(&short).await);
+        assert!(!site.store.take_out_if_not_whole(&gone).await.unwrap(), "once");
+        site.push(b"gone").await;
+        assert!(!site.quarantined(&gone).await);
+        // What was seen before it was pushed again says nothing of what is there now.
+        let old = BlobRow { committed: Timestamp(0), ..seen };
+        assert!(!site.store.quarantine(&short, &old, Damage::Content, act()).await.unwrap());
     }
 
     #[tokio::test]

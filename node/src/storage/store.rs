@@ -21,6 +21,10 @@ use super::uploads::{UploadError, Uploads};
 /// Candidates looked at between two looks at the clock.
 const GC_BATCH: usize = 256;
 
+/// Waits between tries of a write that found the queue full: longer, all together, than a full queue takes.
+const BUSY_WAITS: [Duration; 4] =
+    [Duration::from_millis(50), Duration::from_millis(150), Duration::from_millis(300), Duration::from_millis(500)];
+
 /// Why the store could not keep or give what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -61,6 +65,15 @@ pub struct Engines {
     pub room: Room,
 }
 
+/// What is wrong with a blob, as far as its finder could see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// Its bytes are not there, or not as many as its row says.
+    Length,
+    /// As many, but others, or the disk does not give them.
+    Content,
+}
+
 /// What a run of garbage collection did, or would do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct GcReport {
@@ -87,6 +100,16 @@ pub struct Store {
     locks: DigestLocks,
     leases: Leases,
     clock: Arc<dyn Clock>,
+}
+
+/// Whether it is certain that the metadata took nothing. After a failure of the disk or the engine it is not: what was
+/// written may be there after a restart, so its bytes stay.
+fn nothing_written<T>(outcome: &Result<T, MetaError>, written: impl FnOnce(&T) -> bool) -> bool {
+    match outcome {
+        Ok(answer) => !written(answer),
+        Err(MetaError::Full | MetaError::Busy) => true,
+        Err(MetaError::ReadOnly(_) | MetaError::Damaged(_) | MetaError::Engine(_)) => false,
+    }
 }
 
 impl Store {
@@ -165,14 +188,49 @@ impl Store {
     /// Makes staged bytes a blob of `repository`; `false` when its project is not there. When it returns `true`, the
     /// blob survives a power cut.
     ///
+    /// What the metadata would refuse is asked before the bytes leave their session, which then stays for another try;
+    /// should it refuse all the same, the session is over and the bytes go.
+    ///
     /// # Errors
     /// [`StoreError`]; then nothing is promised, and nothing a row points at is missing.
     pub async fn commit_blob(&self, staged: Staged, repository: &RepositoryName, act: Act) -> Result<bool, StoreError> {
         let (digest, size, root) = (*staged.digest(), staged.size(), staged.root());
         let _lock = self.locks.lock(&digest).await;
+        self.engines.uploads.admit()?;
+        if self.meta().project(&repository.project()).await?.is_none() {
+            return Ok(false);
+        }
         self.place(staged).await?;
         let link = LinkBlob { repository: repository.clone(), digest, size, root, lease: self.lease_end(), act };
-        Ok(self.meta().link_blob(link).await?)
+        let linked = self.link(link).await;
+        if nothing_written(&linked, |linked| *linked) {
+            self.leave_none(&digest).await;
+        }
+        Ok(linked?)
+    }
+
+    /// Links a blob; comes again while too many writes wait: the client's upload is over by now.
+    async fn link(&self, link: LinkBlob) -> Result<bool, MetaError> {
+        for wait in BUSY_WAITS {
+            match self.meta().link_blob(link.clone()).await {
+                Err(MetaError::Busy) => self.clock.sleep(wait).await,
+                outcome => return outcome,
+            }
+        }
+        self.meta().link_blob(link).await
+    }
+
+    /// Nothing was written about these bytes: they go, unless another holds them. The caller holds the digest's lock.
+    async fn leave_none(&self, digest: &Digest) {
+        let gone = async {
+            if self.meta().held(digest).await?.is_none() {
+                self.engines.blobs.remove(digest).await?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = gone.await {
+            tracing::warn!(%digest, %error, "bytes no row points at stay until the next scrub");
+        }
     }
 
     /// Gives staged bytes their name. A row vouches for bytes that are there already; without one, or when a scrub
@@ -191,12 +249,11 @@ impl Store {
         let digest = publish.digest;
         let _lock = self.locks.lock(&digest).await;
         self.place(staged).await?;
-        let published = self.meta().publish_manifest(publish).await?;
-        if !matches!(published, Published::Done { .. }) && self.meta().held(&digest).await?.is_none() {
-            // Refused, and nobody else holds these bytes: leave none behind.
-            self.engines.blobs.remove(&digest).await?;
+        let published = self.meta().publish_manifest(publish).await;
+        if nothing_written(&published, |published| matches!(published, Published::Done { .. })) {
+            self.leave_none(&digest).await;
         }
-        Ok(published)
+        Ok(published?)
     }
 
     /// Looks at every candidate that is due and takes what nobody needs. Runs beside pushes and pulls; its cost
@@ -291,15 +348,59 @@ impl Store {
         Ok(verdict)
     }
 
-    /// Takes a damaged blob out of service: row first, so that nobody is served while the bytes move aside.
+    /// Takes a damaged blob out of service: row first, so that nobody is served while the bytes move aside. `row` is
+    /// what the damage was seen under. It is judged again under the digest's lock, so that a blob pushed again
+    /// meanwhile stays; returns whether it was taken out.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) async fn quarantine(&self, digest: &Digest, act: Act) -> Result<(), StoreError> {
+    pub(crate) async fn quarantine(
+        &self,
+        digest: &Digest,
+        row: &BlobRow,
+        damage: Damage,
+        act: Act,
+    ) -> Result<bool, StoreError> {
         let _lock = self.locks.lock(digest).await;
-        self.meta().quarantine(digest, act).await?;
+        if self.meta().held(digest).await?.as_ref() != Some(row) || row.quarantined.is_some() {
+            return Ok(false);
+        }
+        let still = match damage {
+            Damage::Length => !self.is_whole(digest, row)?,
+            // A push keeps bytes of the right length that a row vouches for: they are those that were read.
+            Damage::Content => true,
+        };
+        if still {
+            self.meta().quarantine(digest, act).await?;
+            self.engines.blobs.quarantine(digest).await?;
+        }
+        Ok(still)
+    }
+
+    /// Takes a blob out of service whose bytes a reader found missing, or of another length than its row says; returns
+    /// whether it still was so.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn take_out_if_not_whole(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let Some(row) = self.meta().held(digest).await? else { return Ok(false) };
+        let act = Act { actor: "portolan".into(), at: self.now(), request: "read".into() };
+        self.quarantine(digest, &row, Damage::Length, act).await
+    }
+
+    fn is_whole(&self, digest: &Digest, row: &BlobRow) -> Result<bool, StoreError> {
+        Ok(self.engines.blobs.open(digest)?.is_some_and(|open| open.size == row.size))
+    }
+
+    /// For a rebuild: brings bytes back from the trash that a row points at and that are not whole where they should
+    /// be; what is there instead moves aside. Returns whether there were any in the trash, of the right length.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn revive(&self, digest: &Digest, row: &BlobRow) -> Result<bool, StoreError> {
+        let _lock = self.locks.lock(digest).await;
         self.engines.blobs.quarantine(digest).await?;
-        Ok(())
+        Ok(self.engines.blobs.revive(digest).await? && self.is_whole(digest, row)?)
     }
 
     /// Links bytes found on the disk, for a rebuild; `false` when they are not there or the project is not. Their
@@ -330,6 +431,101 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use protocol::Algorithm;
+    use protocol::seam::Space;
+
+    use super::*;
+    use crate::storage::blobs::memory::MemoryBlobs;
+    use crate::storage::meta::Project;
+    use crate::storage::meta::memory::MemoryMeta;
+    use crate::storage::uploads::UploadId;
+    use crate::storage::uploads::tests::{Yard, begin};
+
+    struct Site {
+        yard: Yard,
+        meta: MemoryMeta,
+        store: Arc<Store>,
+        id: UploadId,
+    }
+
+    fn act() -> Act {
+        Act { actor: "alice".into(), at: Timestamp(1), request: "r".into() }
+    }
+
+    fn repository() -> RepositoryName {
+        "a/b".parse().unwrap()
+    }
+
+    fn digest() -> Digest {
+        Digest::sha256(b"abc")
+    }
+
+    impl Site {
+        /// A store with a session in which `abc` has come.
+        async fn new() -> Self {
+            let (yard, meta) = (Yard::new(), MemoryMeta::default());
+            let blobs = Arc::new(MemoryBlobs::new(Arc::new(yard.clock.clone())));
+            let store = yard.store(Arc::new(meta.clone()), blobs);
+            let id = yard.uploads.begin(begin(Algorithm::Sha256)).await.unwrap().id;
+            let mut writer = yard.uploads.open(&id).await.unwrap();
+            writer.append(Bytes::from_static(b"abc")).await.unwrap();
+            writer.checkpoint().await.unwrap();
+            Self { yard, meta, store, id }
+        }
+
+        async fn make_project(&self) {
+            let project = Project { name: repository().project(), public: false, sparse: false, created: Timestamp(0) };
+            self.meta.create_project(project, act()).await.unwrap();
+        }
+
+        async fn put(&self) -> Result<bool, StoreError> {
+            let staged = self.yard.uploads.open(&self.id).await.unwrap().finish(&digest()).await.unwrap();
+            self.store.commit_blob(staged, &repository(), act()).await
+        }
+
+        fn has_bytes(&self) -> bool {
+            self.store.open(&digest()).unwrap().is_some()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_would_be_refused_leaves_the_session_for_another_try() {
+        let site = Site::new().await;
+        assert!(!site.put().await.unwrap(), "there is no project");
+        assert!(!site.has_bytes());
+        site.make_project().await;
+        let staged = site.yard.uploads.open(&site.id).await.unwrap().finish(&digest()).await.unwrap();
+        site.yard.disk.set_space(Some(Space { total: 1 << 40, available: 0 }));
+        site.yard.clock.step(Duration::from_secs(1));
+        let refused = site.store.commit_blob(staged, &repository(), act()).await;
+        assert!(matches!(refused, Err(StoreError::Uploads(UploadError::Full(_)))), "{refused:?}");
+        assert!(!site.has_bytes());
+        site.yard.disk.set_space(None);
+        site.yard.clock.step(Duration::from_secs(1));
+        assert!(site.put().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_the_metadata_refuses_leaves_no_bytes_and_a_full_queue_is_waited_for() {
+        let site = Site::new().await;
+        site.make_project().await;
+        site.meta.refuse([MetaError::Full]);
+        assert!(matches!(site.put().await, Err(StoreError::Meta(MetaError::Full))));
+        assert!(!site.has_bytes());
+        let site = Site::new().await;
+        site.make_project().await;
+        site.meta.refuse([MetaError::Busy, MetaError::Busy]);
+        assert!(site.put().await.unwrap());
+        site.meta.refuse([MetaError::Full]);
+        let again = site.yard.uploads.stage(Bytes::from_static(b"abc"), &digest()).await.unwrap();
+        assert!(site.store.commit_blob(again, &repository(), act()).await.is_err());
+        assert!(site.has_bytes(), "a row holds them");
+    }
+}
+
+#[cfg(test)]
+mod collection_tests {
     use std::path::Path;
     use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use protocol::seam::{Access, DirEntry, File, FileSystem, Space};
@@ -33,6 +33,8 @@ struct State {
     faults: Mutex<Vec<Fault>>,
     syncs: AtomicU64,
     dir_syncs: AtomicU64,
+    // Whether a write that fails leaves half its bytes.
+    torn: AtomicBool,
     space: Mutex<Option<Space>>,
     // While true, directory syncs wait.
     gate: Mutex<bool>,
@@ -54,6 +56,11 @@ impl Faulty {
     /// From the `after`-th such call on a path that contains `about` on, every one fails with `kind`.
     pub(crate) fn fail(&self, call: Call, about: &str, after: u64, kind: io::ErrorKind) {
         self.0.faults.lock().unwrap().push(Fault { call, about: about.into(), after, kind });
+    }
+
+    /// From now on a write that fails leaves half its bytes.
+    pub(crate) fn tear(&self, torn: bool) {
+        self.0.torn.store(torn, Ordering::SeqCst);
     }
 
     pub(crate) fn heal(&self) {
@@ -102,7 +109,12 @@ impl File for FaultyFile {
         self.inner.read_cached_at(buf, offset)
     }
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-        self.disk.check(Call::Write, &self.path)?;
+        if let Err(error) = self.disk.check(Call::Write, &self.path) {
+            if self.disk.0.torn.load(Ordering::SeqCst) {
+                self.inner.write_all_at(&buf[..buf.len() / 2], offset)?;
+            }
+            return Err(error);
+        }
         self.inner.write_all_at(buf, offset)
     }
     fn len(&self) -> io::Result<u64> {

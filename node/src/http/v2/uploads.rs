@@ -116,6 +116,10 @@ pub(super) async fn patch(
     let chunk = chunk(call)?;
     let opened = call.registry().open_upload(&permit, id).await;
     let mut writer = opened.map_err(|error| Error::upload(error, name))?;
+    if chunk.is_some() {
+        // It says where it belongs, so it is sent again from there.
+        writer = writer.without_checkpoints();
+    }
     in_order(&writer, chunk, name)?;
     append(&mut writer, body, chunk).await?;
     let session = writer.checkpoint().await?;
@@ -133,7 +137,8 @@ pub(super) async fn put(
     let digest = named_digest(&call.query()?)?;
     let chunk = chunk(call)?;
     let opened = call.registry().open_upload(&permit, id).await;
-    let mut writer = opened.map_err(|error| Error::upload(error, name))?;
+    // Sent again as it was when it breaks off.
+    let mut writer = opened.map_err(|error| Error::upload(error, name))?.without_checkpoints();
     in_order(&writer, chunk, name)?;
     append(&mut writer, body, chunk).await?;
     finish(call, &permit, writer, digest).await

@@ -96,6 +96,29 @@ mod suite {
     }
 
     #[tokio::test]
+    async fn bytes_in_the_trash_get_their_name_back() {
+        let yard = Yard::new();
+        for blobs in engines(&yard) {
+            let bytes = content(100_000);
+            let digest = Digest::sha256(&bytes);
+            assert!(!blobs.revive(&digest).await.unwrap());
+            for _ in 0..2 {
+                blobs.commit(staged(&yard, Algorithm::Sha256, &bytes).await, false).await.unwrap();
+                assert!(blobs.remove(&digest).await.unwrap());
+                yard.clock.step(Duration::from_secs(1));
+            }
+            assert!(!blobs.revive(&Digest::sha256(b"another")).await.unwrap());
+            assert!(blobs.revive(&digest).await.unwrap());
+            assert_eq!(read(&*blobs, &digest), Some(bytes));
+            let oldest = yard.clock.now().plus(Duration::from_secs(1));
+            assert_eq!(blobs.empty_trash(oldest).await.unwrap(), (1, 100_000), "the newest went back");
+            assert!(!blobs.revive(&digest).await.unwrap());
+            let file = yard.dir.path("blobs/sha256").join(&digest.hex()[..2]).join(digest.hex());
+            assert_eq!(file.exists(), file.with_extension("tree").exists(), "with its tree");
+        }
+    }
+
+    #[tokio::test]
     async fn damaged_bytes_go_aside_and_good_ones_take_their_place() {
         let yard = Yard::new();
         for blobs in engines(&yard) {

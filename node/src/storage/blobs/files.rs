@@ -154,11 +154,14 @@ impl Inner {
         self.check_health()?;
         let digest = *staged.digest();
         let path = self.path(&digest);
-        if !replace && self.fs.file_len(&path)?.is_some() {
+        let there = self.fs.file_len(&path)?;
+        if !replace && there == Some(staged.size()) {
             // Vouched for: whoever brought it waited for its sync.
             staged.discard();
             return Ok(());
         }
+        // Of another length it is damaged, whatever a row says.
+        let replace = replace || there.is_some();
         match self.rename(&staged, &path, replace) {
             Ok(()) => {}
             Err(error) if !replace && error.kind() == io::ErrorKind::AlreadyExists => {
@@ -216,6 +219,24 @@ impl Inner {
     fn quarantine(&self, digest: &Digest) -> Result<bool, BlobStoreError> {
         self.check_health()?;
         self.set_aside(digest, &self.quarantine.join(format!("{}-{}", digest.algorithm(), digest.hex())))
+    }
+
+    fn revive(&self, digest: &Digest) -> Result<bool, BlobStoreError> {
+        self.check_health()?;
+        let name = format!("{}-{}", digest.algorithm(), digest.hex());
+        let time = |entry: &DirEntry| {
+            let (time, rest) = entry.name.split_once('-')?;
+            if entry.kind == EntryKind::File && rest == name { time.parse::<u64>().ok() } else { None }
+        };
+        let Some(newest) = self.fs.list(&self.trash)?.iter().filter_map(time).max() else { return Ok(false) };
+        let (from, path) = (self.trash.join(format!("{newest}-{name}")), self.path(digest));
+        // The tree first: a blob with its name has its tree.
+        moved(self.fs.rename(&tree_of(&from), &tree_of(&path)))?;
+        if !moved(self.fs.rename(&from, &path))? {
+            return Ok(false);
+        }
+        self.sync_dir(digest.algorithm(), Self::first(digest))?;
+        Ok(true)
     }
 
     fn empty_trash(&self, before: Timestamp) -> Result<(u64, u64), BlobStoreError> {
@@ -300,6 +321,11 @@ impl BlobStore for FileBlobs {
     fn quarantine<'a>(&'a self, digest: &'a Digest) -> Answer<'a, bool> {
         let digest = *digest;
         Box::pin(self.run("quarantine blob", move |inner| inner.quarantine(&digest)))
+    }
+
+    fn revive<'a>(&'a self, digest: &'a Digest) -> Answer<'a, bool> {
+        let digest = *digest;
+        Box::pin(self.run("revive blob", move |inner| inner.revive(&digest)))
     }
 
     fn empty_trash(&self, before: Timestamp) -> Answer<'_, (u64, u64)> {
@@ -476,6 +502,19 @@ mod tests {
         let refused = yard.uploads.begin(begin(Algorithm::Sha256)).await;
         assert!(matches!(refused, Err(UploadError::ReadOnly(_))));
         assert!(blobs.open(&a.1).unwrap().is_some(), "what is here can still be read");
+    }
+
+    #[tokio::test]
+    async fn bytes_of_another_length_give_way_also_when_vouched_for() {
+        let yard = Yard::new();
+        let blobs = open(&yard);
+        let bytes = Bytes::from(content(100_000));
+        let digest = Digest::sha256(&bytes);
+        blobs.commit(yard.uploads.stage(bytes.clone(), &digest).await.unwrap(), false).await.unwrap();
+        let path = blobs.0.path(&digest);
+        std::fs::write(&path, b"cut short").unwrap();
+        blobs.commit(yard.uploads.stage(bytes.clone(), &digest).await.unwrap(), false).await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ pub struct MemoryBlobs {
 #[derive(Debug, Default)]
 struct State {
     blobs: BTreeMap<Digest, Bytes>,
-    trash: Vec<(Timestamp, Bytes)>,
+    trash: Vec<(Timestamp, Digest, Bytes)>,
     quarantine: BTreeMap<Digest, Bytes>,
 }
 
@@ -42,8 +42,15 @@ impl MemoryBlobs {
         self.state().blobs.insert(digest, bytes);
     }
 
+    /// Loses what the trash has of a digest, for tests.
+    #[cfg(test)]
+    pub(crate) fn forget(&self, digest: &Digest) {
+        self.state().trash.retain(|(_, name, _)| name != digest);
+    }
+
     fn take(&self, staged: Staged, replace: bool) -> io::Result<()> {
-        if replace || !self.state().blobs.contains_key(staged.digest()) {
+        let there = self.state().blobs.get(staged.digest()).map(|bytes| bytes.len() as u64);
+        if replace || there != Some(staged.size()) {
             let file = staged.open()?;
             let mut bytes = vec![0; usize::try_from(staged.size()).map_err(io::Error::other)?];
             let mut at = 0;
@@ -78,7 +85,7 @@ impl BlobStore for MemoryBlobs {
             let mut state = self.state();
             let removed = state.blobs.remove(digest);
             let there = removed.is_some();
-            state.trash.extend(removed.map(|bytes| (now, bytes)));
+            state.trash.extend(removed.map(|bytes| (now, *digest, bytes)));
             Ok(there)
         })
     }
@@ -92,13 +99,24 @@ impl BlobStore for MemoryBlobs {
         })
     }
 
+    fn revive<'a>(&'a self, digest: &'a Digest) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let mut state = self.state();
+            let of_digest = state.trash.iter().enumerate().filter(|(_, (_, name, _))| name == digest);
+            let Some((at, _)) = of_digest.max_by_key(|(_, (time, ..))| *time) else { return Ok(false) };
+            let (.., bytes) = state.trash.swap_remove(at);
+            state.blobs.insert(*digest, bytes);
+            Ok(true)
+        })
+    }
+
     fn empty_trash(&self, before: Timestamp) -> Answer<'_, (u64, u64)> {
         Box::pin(async move {
             let mut state = self.state();
-            let (gone, kept) = std::mem::take(&mut state.trash).into_iter().partition(|(time, _)| *time < before);
+            let (gone, kept) = std::mem::take(&mut state.trash).into_iter().partition(|(time, ..)| *time < before);
             state.trash = kept;
-            let gone: Vec<(Timestamp, Bytes)> = gone;
-            Ok((gone.len() as u64, gone.iter().map(|(_, bytes)| bytes.len() as u64).sum()))
+            let gone: Vec<(Timestamp, Digest, Bytes)> = gone;
+            Ok((gone.len() as u64, gone.iter().map(|(.., bytes)| bytes.len() as u64).sum()))
         })
     }
 

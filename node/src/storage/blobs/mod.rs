@@ -60,8 +60,8 @@ pub struct Listed {
 /// The contract of a blob engine.
 pub trait BlobStore: Debug + Send + Sync + 'static {
     /// Moves staged bytes to their name; when it returns, name and bytes survive a power cut. `replace` false: bytes
-    /// that have the name already stay and the staged ones are dropped; true: they give way (they are damaged, or
-    /// nobody vouches for them).
+    /// that have the name already, and as many, stay and the staged ones are dropped; true: they give way (they are
+    /// damaged, or nobody vouches for them).
     fn commit(&self, staged: Staged, replace: bool) -> Answer<'_, ()>;
 
     /// Opens a blob; `None` when there is none of that name. Does not block on the disk beyond the open itself.
@@ -76,6 +76,11 @@ pub trait BlobStore: Debug + Send + Sync + 'static {
 
     /// Moves damaged bytes aside, where a person can look at them. Returns whether there were any.
     fn quarantine<'a>(&'a self, digest: &'a Digest) -> Answer<'a, bool>;
+
+    /// Gives bytes of that digest in the trash, the newest ones, their name back, in place of what has it; when it
+    /// returns, the name survives a power cut. Returns whether there were any. They are not looked at: the caller does.
+    /// For a rebuild, whose rows may be older than what GC has taken since.
+    fn revive<'a>(&'a self, digest: &'a Digest) -> Answer<'a, bool>;
 
     /// Unlinks what has been in the trash since before `before`; returns number and bytes.
     fn empty_trash(&self, before: protocol::Timestamp) -> Answer<'_, (u64, u64)>;

@@ -41,6 +41,7 @@ checks! {
     a_project_is_made_once
     projects_and_repositories_are_paged_in_order
     events_come_in_order_and_are_forgotten_when_acknowledged
+    positions_begin_at_one_and_are_only_raised
     counts_follow
 }
 
@@ -236,6 +237,16 @@ async fn events_come_in_order_and_are_forgotten_when_acknowledged(site: Site) {
     assert!(site.events().await.is_empty());
     site.project("d").await;
     assert_eq!(site.events().await[0].seq, events[2].seq + 1, "a position is never reused");
+}
+
+async fn positions_begin_at_one_and_are_only_raised(site: Site) {
+    site.project("a").await;
+    site.meta.raise_events(7).await.unwrap();
+    site.project("b").await;
+    site.meta.raise_events(3).await.unwrap();
+    site.project("c").await;
+    let positions: Vec<u64> = site.events().await.iter().map(|event| event.seq).collect();
+    assert_eq!(positions, [1, 7, 8]);
 }
 
 async fn counts_follow(site: Site) {

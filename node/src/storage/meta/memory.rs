@@ -30,6 +30,8 @@ struct State {
     candidates: BTreeSet<Candidate>,
     outbox: BTreeMap<u64, Event>,
     next_event: u64,
+    /// What the next links answer instead of being done, for tests.
+    refusals: Vec<MetaError>,
 }
 
 #[derive(Debug, Default)]
@@ -90,8 +92,8 @@ impl State {
     }
 
     fn tell(&mut self, act: &Act, what: What) {
-        let seq = self.next_event;
-        self.next_event += 1;
+        let seq = self.next_event.max(1);
+        self.next_event = seq + 1;
         self.outbox.insert(seq, Event { seq, act: act.clone(), what });
     }
 
@@ -301,6 +303,12 @@ impl MemoryMeta {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets the next links fail, one with each of these.
+    #[cfg(test)]
+    pub(crate) fn refuse(&self, errors: impl IntoIterator<Item = MetaError>) {
+        self.state().refusals.extend(errors);
+    }
+
     fn answer<'a, T: Send + 'a>(&self, ask: impl FnOnce(&mut State) -> T) -> Answer<'a, T> {
         Box::pin(ready(Ok::<T, MetaError>(ask(&mut self.state()))))
     }
@@ -419,6 +427,9 @@ impl MetaStore for MemoryMeta {
     }
 
     fn link_blob(&self, link: LinkBlob) -> Answer<'_, bool> {
+        if let Some(refusal) = self.state().refusals.pop() {
+            return Box::pin(ready(Err(refusal)));
+        }
         self.answer(|state| {
             if !state.has_project(&link.repository) {
                 return false;
@@ -517,6 +528,10 @@ impl MetaStore for MemoryMeta {
 
     fn outbox(&self, limit: usize) -> Answer<'_, Vec<Event>> {
         self.answer(|state| state.outbox.values().take(limit).cloned().collect())
+    }
+
+    fn raise_events(&self, at_least: u64) -> Answer<'_, ()> {
+        self.answer(|state| state.next_event = state.next_event.max(at_least))
     }
 
     fn acknowledge(&self, seq: u64) -> Answer<'_, ()> {

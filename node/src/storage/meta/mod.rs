@@ -287,7 +287,7 @@ pub enum Verdict {
 /// Something that happened, in the order of its commit, waiting to be written to the audit log and told to others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Position; grows by one with each event, never reused.
+    /// Position: 1 or more; grows by one with each event, never reused.
     pub seq: u64,
     /// Who, when, under which request.
     pub act: Act,
@@ -511,6 +511,10 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// The oldest events not yet acknowledged, at most `limit`.
     fn outbox(&self, limit: usize) -> Answer<'_, Vec<Event>>;
+
+    /// The next event gets a position no lower than `at_least`: after a rebuild from an older copy, the audit log holds
+    /// events this store does not know, and takes none of their positions again. Never lowers it.
+    fn raise_events(&self, at_least: u64) -> Answer<'_, ()>;
 
     /// Forgets events up to and including `seq`: they are durable elsewhere.
     fn acknowledge(&self, seq: u64) -> Answer<'_, ()>;

@@ -207,6 +207,14 @@ impl Uploads {
         self.0.count()
     }
 
+    /// Whether there is room to go on: asked again before bytes leave their session.
+    ///
+    /// # Errors
+    /// [`UploadError::Full`], [`UploadError::ReadOnly`].
+    pub fn admit(&self) -> Result<(), UploadError> {
+        self.0.check_room()
+    }
+
     /// Begins a session; its sidecar is written when this returns.
     ///
     /// # Errors

@@ -137,7 +137,7 @@ impl Pen {
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
         self.claim.home.check_health()?;
         self.absorb(bytes).inspect_err(|_| self.shrink())?;
-        if !self.claim.is_once() && self.offset - self.saved.info.offset >= CHECKPOINT {
+        if self.claim.takes_parts() && self.offset - self.saved.info.offset >= CHECKPOINT {
             self.save()?;
         }
         Ok(())

@@ -312,6 +312,8 @@ pub(super) struct Claim {
     id: UploadId,
     turn: u64,
     once: bool,
+    /// Whether the request at hand counts whole or not at all.
+    whole: bool,
     /// Whether files may exist that go when a session of one request goes.
     touched: bool,
     settled: bool,
@@ -319,7 +321,15 @@ pub(super) struct Claim {
 
 impl Claim {
     fn new(home: &Arc<Home>, record: &Record, once: bool, turn: u64) -> Self {
-        Self { home: Arc::clone(home), id: record.info.id.clone(), turn, once, touched: false, settled: false }
+        Self {
+            home: Arc::clone(home),
+            id: record.info.id.clone(),
+            turn,
+            once,
+            whole: once,
+            touched: false,
+            settled: false,
+        }
     }
 
     pub(super) const fn turn(&self) -> u64 {
@@ -328,6 +338,16 @@ impl Claim {
 
     pub(super) const fn is_once(&self) -> bool {
         self.once
+    }
+
+    /// Whether a request that breaks off may leave what came of it so far.
+    pub(super) const fn takes_parts(&self) -> bool {
+        !self.whole
+    }
+
+    /// From now on a request counts whole or not at all.
+    pub(super) const fn take_whole(&mut self) {
+        self.whole = true;
     }
 
     /// From now on there are files.

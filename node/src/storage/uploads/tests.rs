@@ -275,6 +275,23 @@ async fn a_long_request_is_checkpointed_on_its_way() {
 }
 
 #[tokio::test]
+async fn a_request_that_counts_whole_leaves_nothing_when_it_breaks_off() {
+    let yard = Yard::new();
+    let id = yard.uploads.begin(begin(SHA256)).await.unwrap().id;
+    yard.patch(&id, b"before").await.unwrap();
+    let piece = Bytes::from(content(70 << 20));
+    let mut writer = yard.uploads.open(&id).await.unwrap().without_checkpoints();
+    writer.append(piece.clone()).await.unwrap();
+    drop(writer);
+    // The next one waits until the broken one has let go.
+    let mut writer = yard.uploads.open(&id).await.unwrap().without_checkpoints();
+    assert_eq!(writer.info().offset, 6);
+    writer.append(piece.clone()).await.unwrap();
+    let whole = [&b"before"[..], &piece].concat();
+    check(&writer.finish(&Digest::sha256(&whole)).await.unwrap(), &whole);
+}
+
+#[tokio::test]
 async fn a_wrong_digest_after_a_checkpoint_goes_back_before_it() {
     let yard = Yard::new();
     let id = yard.uploads.begin(begin(SHA256)).await.unwrap().id;

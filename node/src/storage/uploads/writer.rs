@@ -70,6 +70,18 @@ impl Writer {
         }
     }
 
+    /// This request counts whole or not at all: broken off, it leaves the session where it was opened, however much
+    /// came. For one that a client sends again as it was, which would else add its bytes twice. To be called before the
+    /// first byte.
+    #[must_use]
+    pub fn without_checkpoints(mut self) -> Self {
+        match &mut self.desk {
+            Desk::Closed(claim, _) => claim.take_whole(),
+            Desk::Open(_) | Desk::Writing(_) | Desk::Gone => {}
+        }
+        self
+    }
+
     /// The session, with the offset as of now.
     #[must_use]
     pub const fn info(&self) -> &SessionInfo {

@@ -82,12 +82,21 @@ impl RedbMeta {
     /// [`MetaError::Full`] when there is no room, [`MetaError::Damaged`] when it can't be read, [`MetaError::Engine`]
     /// when the disk fails or a newer program wrote it.
     pub fn open(options: OpenRedb) -> Result<Self, MetaError> {
+        Self::open_after(options, 0)
+    }
+
+    /// As [`RedbMeta::open`], and as if [`MetaStore::raise_events`] had been called before any other intent: no event
+    /// gets the position of one that came up to `last_event`.
+    ///
+    /// # Errors
+    /// As [`RedbMeta::open`].
+    pub fn open_after(options: OpenRedb, last_event: u64) -> Result<Self, MetaError> {
         let OpenRedb { fs, path, cache, sync, health, scope } = options;
         if fs.file_len(&path).map_err(|error| opening(&path, &error))?.is_none() {
             make(&*fs, &path, sync)?;
         }
         let file = backend::open_file(&*fs, &path, sync).map_err(|error| opening(&path, &error))?;
-        let shared = Arc::new(Shared::open(file, sync, cache, health)?);
+        let shared = Arc::new(Shared::open(file, sync, cache, health, last_event)?);
         let queue = writer::start(Arc::clone(&shared), Arc::clone(&fs), path.clone(), scope)
             .map_err(|error| opening(&path, &error))?;
         Ok(Self { shared, queue, fs, sync })
@@ -137,7 +146,7 @@ fn make(fs: &dyn FileSystem, path: &Path, sync: bool) -> Result<(), MetaError> {
         .set_cache_size(NEW_CACHE)
         .create_with_backend(backend::OnDisk::new(file, sync))
         .map_err(Failure::from)?;
-    prepare(&database)?;
+    prepare(&database, 0)?;
     // Its end is synced, too.
     database.close().map_err(Failure::from)?;
     fs.rename_no_replace(&new, path).map_err(failed)?;
@@ -147,8 +156,8 @@ fn make(fs: &dyn FileSystem, path: &Path, sync: bool) -> Result<(), MetaError> {
     Ok(())
 }
 
-/// Checks the format, or makes all tables of a new database.
-fn prepare(database: &redb::Database) -> Result<(), MetaError> {
+/// Checks the format, or makes all tables of a new database; events go on after `last_event`.
+fn prepare(database: &redb::Database, last_event: u64) -> Result<(), MetaError> {
     let transaction = shared::begin_write(database)?;
     let mut writing = writing::Writing::begin(&transaction)?;
     let settings = &mut writing.tables.settings;
@@ -156,6 +165,7 @@ fn prepare(database: &redb::Database) -> Result<(), MetaError> {
         Some(format) => check_format(&format)?,
         None => settings.put_raw(FORMAT_SETTING.as_bytes(), FORMAT.to_string().as_bytes())?,
     }
+    writing.raise_events(last_event.saturating_add(1));
     let changed = writing.end()?;
     let done =
         if changed { transaction.commit().map_err(Failure::from) } else { transaction.abort().map_err(Failure::from) };
@@ -327,6 +337,13 @@ impl MetaStore for RedbMeta {
 
     fn outbox(&self, limit: usize) -> Answer<'_, Vec<Event>> {
         self.read(|view| view.events(limit))
+    }
+
+    fn raise_events(&self, at_least: u64) -> Answer<'_, ()> {
+        self.write(move |writing| {
+            writing.raise_events(at_least);
+            Ok(())
+        })
     }
 
     fn acknowledge(&self, seq: u64) -> Answer<'_, ()> {

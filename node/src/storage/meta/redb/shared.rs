@@ -46,10 +46,16 @@ impl Open {
 }
 
 impl Shared {
-    /// Opens the database in `file` and shares it.
-    pub(super) fn open(file: Arc<dyn File>, sync: bool, cache: usize, health: Health) -> Result<Self, MetaError> {
+    /// Opens the database in `file` and shares it. Its next event comes after `last_event`.
+    pub(super) fn open(
+        file: Arc<dyn File>,
+        sync: bool,
+        cache: usize,
+        health: Health,
+        last_event: u64,
+    ) -> Result<Self, MetaError> {
         let open = Open::on_disk(Arc::clone(&file), sync, cache).map_err(Failure::from)?;
-        super::prepare(&open.database)?;
+        super::prepare(&open.database, last_event)?;
         Ok(Self { open: RwLock::new(open), file, sync, cache, health })
     }
 

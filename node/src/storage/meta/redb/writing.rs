@@ -50,10 +50,15 @@ impl<'t> Writing<'t> {
 
     /// Notes an event; answers its position.
     pub(super) fn tell(&mut self, act: &Act, what: What) -> Result<u64, Failure> {
-        let seq = self.totals.next_event;
-        self.totals.next_event += 1;
+        let seq = self.totals.next_event.max(1);
+        self.totals.next_event = seq + 1;
         self.tables.outbox.put(&tables::position(seq), &Event { seq, act: act.clone(), what })?;
         Ok(seq)
+    }
+
+    /// Lets the next event have a position no lower than `at_least`.
+    pub(super) fn raise_events(&mut self, at_least: u64) {
+        self.totals.next_event = self.totals.next_event.max(at_least);
     }
 
     /// Notes what a tag names from now on. `seq` is the event that made it so, which orders the versions.
