@@ -120,7 +120,7 @@ struct Metadata {
 }
 
 async fn create_project(call: &Call, permit: &AdminPermit, body: &mut Receiving) -> Result<Response, Error> {
-    let new = new_project(&body.collect(MAX_BODY, "a request").await?)?;
+    let new = new_project(&body.collect_short(MAX_BODY, "a request").await?)?;
     let project = call.registry().create_project(permit, new, &call.id).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::CREATED;

@@ -40,7 +40,7 @@ async fn get(call: &mut Call) -> Result<Response, Error> {
 }
 
 async fn post(call: &Call, body: &mut Receiving) -> Result<Response, Error> {
-    let bytes = body.collect(MAX_FORM, "a form").await?;
+    let bytes = body.collect_short(MAX_FORM, "a form").await?;
     let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(refused("invalid_request", "the form is no text")) };
     let form = Query::parse(Some(text))?;
     match form.one("grant_type")? {
