@@ -52,7 +52,7 @@ async fn post(call: &Call, body: &mut Receiving) -> Result<Response, Error> {
         return Ok(refused("invalid_request", "username and password are needed"));
     };
     let credentials = Credentials::Basic { name: name.to_owned(), password: Secret::new(password) };
-    let outcome = call.authenticator().authenticate(&credentials).await;
+    let outcome = call.authenticator().authenticate(&credentials, call.party()).await;
     call.app.metrics().authentication(match &outcome {
         Ok(_) => "accepted",
         Err(AuthError::Invalid) => "refused",
