@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ use crate::storage::snapshots::Snapshots;
 use crate::storage::store::{Engines, Leases, Store, StoreError};
 use crate::storage::uploads::{OpenUploads, UploadLimits, Uploads};
 use crate::telemetry::{self, Gauges, Metrics};
-use crate::workers::Scope;
+use crate::workers::{Lost, Scope};
 use crate::world::{NoSync, RealClock, RealDisk, RealEntropy};
 
 /// Where the operator sets the administrator's password.
@@ -53,6 +54,12 @@ const AUDIT_PERIOD: Duration = Duration::from_secs(1);
 
 /// How often expired sessions are given up and the ballast is looked after.
 const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(30);
+
+/// How long after the start what is overdue is done.
+const SOON: Duration = Duration::from_secs(60);
+
+/// Events that wait for the audit log longer than this are left for the next turn.
+const AUDIT_LIMIT: Duration = Duration::from_secs(60);
 
 /// The world a node lives in.
 #[derive(Clone, Debug)]
@@ -162,10 +169,10 @@ async fn run(config: &Config, world: &World) -> Result<(), ServeError> {
     let server = Server::bind(&config.http, &config.limits, Some(&socket), clock).await?;
     let bound = server.bound().clone();
     node.upkeep.listens_on(addresses(&bound));
-    node.start_workers(config);
+    node.start_workers(config).await;
     server.serve(&node.app, &node.requests);
     node.app.readiness().ready();
-    node.announce(config, world, &bound)?;
+    node.announce(config, world, &bound);
     tracing::info!(listen = ?addresses(&bound), "ready");
     signals.next().await;
     tracing::info!("stopping: running requests may finish; a second signal does not wait");
@@ -387,6 +394,8 @@ impl Node {
     async fn open(config: &Config, world: &World) -> Result<Self, ServeError> {
         let requests = Scope::new();
         let first_start = world.fs.file_len(&config.storage.data.join(METADATA)).ok().flatten().is_none();
+        let data = &config.storage.data;
+        http::operator::keep_private(data).map_err(|error| ServeError::Data(data.display().to_string(), error))?;
         let ground = Ground::open(config, world, &requests)?;
         let Ground { store, room, snapshots, health, audit, engines, _lock } = ground;
         make_library(&store, &*world.clock).await?;
@@ -404,9 +413,10 @@ impl Node {
         let registry =
             Registry::new(Arc::clone(&store), requests.clone(), Arc::clone(&world.clock), rules, Arc::clone(&upkeep));
         let metrics = Arc::new(Metrics::new());
+        let workers = Scope::new();
         metrics.watch({
-            let upkeep = Arc::clone(&upkeep);
-            move || gauges(&upkeep)
+            let (upkeep, scopes) = (Arc::clone(&upkeep), [requests.clone(), workers.clone(), engines.clone()]);
+            move || Gauges { task_panics: scopes.iter().map(Scope::panics).sum(), ..gauges(&upkeep) }
         });
         let app = AppState::new(Parts {
             registry,
@@ -420,16 +430,20 @@ impl Node {
             settings: http::Settings::new(&config.http, &config.limits),
         });
         let audit = Arc::new(tokio::sync::Mutex::new(audit));
-        let (workers, clock) = (Scope::new(), Arc::clone(&world.clock));
+        let clock = Arc::clone(&world.clock);
         let password = password.map_or(AdminPassword::Given, |made| AdminPassword::Made(made.reveal().into()));
         Ok(Self { app, upkeep, store, audit, clock, requests, workers, engines, password, first_start, _lock })
     }
 
     /// Writes the address where programs find it, and says it where people do.
-    fn announce(&self, config: &Config, world: &World, bound: &Bound) -> Result<(), ServeError> {
+    /// A full disk is no reason not to start: pulls still work, and deletes make room.
+    fn announce(&self, config: &Config, world: &World, bound: &Bound) {
         let address = Address::of(config, bound.main, &host_name());
         let file = config.storage.data.join("address");
-        write_address(&*world.fs, &file, bound).map_err(|error| ServeError::Data(file.display().to_string(), error))?;
+        self.store.make_room();
+        if let Err(error) = write_address(&*world.fs, &file, bound) {
+            tracing::warn!(file = %file.display(), %error, "programs can't find the address of this node there");
+        }
         let data = config.storage.data.display().to_string();
         let text = match (&self.password, self.first_start) {
             (AdminPassword::Made(_), _) | (AdminPassword::Given, true) => {
@@ -438,41 +452,44 @@ impl Node {
             (AdminPassword::Given, false) => welcome::started(&address, &data),
         };
         crate::cli::terminal::say(&text);
-        Ok(())
     }
 
-    fn start_workers(&self, config: &Config) {
+    async fn start_workers(&self, config: &Config) {
+        let every = |name, period, first, work| {
+            repeat(&self.workers, Arc::clone(&self.clock), Turn { name, period, first }, work);
+        };
         let (audit, store) = (Arc::clone(&self.audit), Arc::clone(&self.store));
-        self.every("audit", AUDIT_PERIOD, move || drain_audit(Arc::clone(&audit), Arc::clone(&store)));
-        let (upkeep, store) = (Arc::clone(&self.upkeep), Arc::clone(&self.store));
-        self.every("housekeeping", HOUSEKEEPING_PERIOD, move || housekeeping(Arc::clone(&upkeep), Arc::clone(&store)));
+        let scope = self.workers.clone();
+        every(
+            "audit",
+            AUDIT_PERIOD,
+            AUDIT_PERIOD,
+            Box::new(move || Box::pin(drain_audit(scope.clone(), Arc::clone(&audit), Arc::clone(&store)))),
+        );
+        let (upkeep, store, scope) = (Arc::clone(&self.upkeep), Arc::clone(&self.store), self.workers.clone());
+        every(
+            "housekeeping",
+            HOUSEKEEPING_PERIOD,
+            HOUSEKEEPING_PERIOD,
+            Box::new(move || Box::pin(housekeeping(scope.clone(), Arc::clone(&upkeep), Arc::clone(&store)))),
+        );
         let (upkeep, app) = (Arc::clone(&self.upkeep), Arc::clone(&self.app));
-        self.every("gc", config.gc.every.0, move || collect(Arc::clone(&upkeep), Arc::clone(&app)));
-        let upkeep = Arc::clone(&self.upkeep);
-        self.every("snapshot", config.storage.snapshot_every.0, move || snapshot(Arc::clone(&upkeep)));
-        if !config.scrub.every.0.is_zero() {
+        every(
+            "gc",
+            config.gc.every.0,
+            config.gc.every.0,
+            Box::new(move || Box::pin(collect(Arc::clone(&upkeep), Arc::clone(&app)))),
+        );
+        // What runs seldom counts its period over restarts, or a node restarted each night would never do it.
+        let (upkeep, period) = (Arc::clone(&self.upkeep), config.storage.snapshot_every.0);
+        let first = left_of(period, self.upkeep.snapshot_age());
+        every("snapshot", period, first, Box::new(move || Box::pin(snapshot(Arc::clone(&upkeep)))));
+        let period = config.scrub.every.0;
+        if !period.is_zero() {
             let (upkeep, app) = (Arc::clone(&self.upkeep), Arc::clone(&self.app));
-            self.every("scrub", config.scrub.every.0, move || scrub(Arc::clone(&upkeep), Arc::clone(&app)));
+            let first = left_of(period, self.upkeep.scrub_age().await);
+            every("scrub", period, first, Box::new(move || Box::pin(scrub(Arc::clone(&upkeep), Arc::clone(&app)))));
         }
-    }
-
-    /// Runs `work` again and again, `period` after its last end, until the workers stop.
-    fn every<F: Future<Output = ()> + Send + 'static>(
-        &self,
-        name: &'static str,
-        period: Duration,
-        work: impl Fn() -> F + Send + 'static,
-    ) {
-        let (scope, clock) = (self.workers.clone(), Arc::clone(&self.clock));
-        self.workers.spawn(name, async move {
-            loop {
-                tokio::select! {
-                    () = scope.stopping() => return,
-                    () = clock.sleep(period) => {}
-                }
-                work().await;
-            }
-        });
     }
 
     async fn stop(&self, config: &Config) -> Result<(), ServeError> {
@@ -480,11 +497,49 @@ impl Node {
         // The server cuts what is left after its own limit; the rest is for work that outlives its request.
         let mut left = self.requests.stop(config.http.drain.0 + WORKERS_END).await;
         left += self.workers.stop(WORKERS_END).await;
-        drain_audit(Arc::clone(&self.audit), Arc::clone(&self.store)).await;
+        drain_audit(Scope::new(), Arc::clone(&self.audit), Arc::clone(&self.store)).await;
         left += self.engines.stop(WORKERS_END).await;
         tracing::info!(left, "stopped");
         if left == 0 { Ok(()) } else { Err(ServeError::Aborted) }
     }
+}
+
+/// One turn of work that comes again and again.
+type Work = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// What runs when.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    name: &'static str,
+    /// From the end of one turn to the begin of the next.
+    period: Duration,
+    /// Until the first one.
+    first: Duration,
+}
+
+/// Does `work` again and again until `scope` stops. A turn that panics ends that turn, not the ones after it.
+fn repeat(scope: &Scope, clock: Arc<dyn Clock>, turn: Turn, work: Work) {
+    let turns = scope.clone();
+    scope.spawn(turn.name, async move {
+        let mut wait = turn.first;
+        loop {
+            tokio::select! {
+                () = turns.stopping() => return,
+                () = clock.sleep(wait) => {}
+            }
+            if turns.run(turn.name, work()).await.is_err() {
+                tracing::error!(task = turn.name, "this turn is lost; the next one comes as planned");
+            }
+            wait = turn.period;
+        }
+    });
+}
+
+/// What is left of `period`, `age` after the last time. A little is left of any: what is overdue does not compete with
+/// the start of the node.
+fn left_of(period: Duration, age: Option<Duration>) -> Duration {
+    let soon = SOON.min(period);
+    age.map_or(soon, |age| period.saturating_sub(age).max(soon))
 }
 
 /// The project that holds names of one component and that anyone may pull from.
@@ -534,9 +589,22 @@ fn write_address(fs: &dyn FileSystem, file: &Path, bound: &Bound) -> io::Result<
     fs.rename(&part, file)
 }
 
-async fn drain_audit(audit: Arc<tokio::sync::Mutex<AuditLog>>, store: Arc<Store>) {
-    if let Err(error) = audit.lock().await.drain(store.meta()).await {
-        tracing::error!(%error, "events wait: they could not be written to the audit log");
+/// Moves what waits into the audit log, on a thread that may wait for the disk. Mostly nothing waits.
+async fn drain_audit(scope: Scope, audit: Arc<tokio::sync::Mutex<AuditLog>>, store: Arc<Store>) {
+    if store.meta().outbox(1).await.is_ok_and(|waiting| waiting.is_empty()) {
+        return;
+    }
+    let runtime = tokio::runtime::Handle::current();
+    let work = move || {
+        let drained = async { audit.lock().await.drain(store.meta()).await };
+        runtime.block_on(async { tokio::time::timeout(AUDIT_LIMIT, drained).await })
+    };
+    match scope.run_blocking("audit", work).await {
+        Ok(Ok(Ok(_))) => {}
+        Ok(Ok(Err(error))) => tracing::error!(%error, "events wait: they could not be written to the audit log"),
+        Ok(Err(_)) => tracing::warn!("events wait: writing the audit log took too long"),
+        // Said where it happened.
+        Err(Lost(_)) => {}
     }
 }
 
@@ -558,14 +626,15 @@ fn gauges(upkeep: &Upkeep) -> Gauges {
         disk_total: status.disk.total,
         disk_available: status.disk.available,
         read_only: status.read_only.is_some(),
+        task_panics: 0,
     }
 }
 
-async fn housekeeping(upkeep: Arc<Upkeep>, store: Arc<Store>) {
+async fn housekeeping(scope: Scope, upkeep: Arc<Upkeep>, store: Arc<Store>) {
     if let Err(error) = store.uploads().expire().await {
         tracing::warn!(%error, "expired upload sessions could not be given up");
     }
-    upkeep.restore_ballast();
+    let _ = scope.run_blocking("ballast", move || upkeep.restore_ballast()).await;
 }
 
 async fn collect(upkeep: Arc<Upkeep>, app: Arc<AppState>) {
@@ -752,5 +821,38 @@ mod tests {
         std::fs::remove_dir_all(file("snapshots")).unwrap();
         rebuild_index(&config, &World::real()).unwrap();
         assert_eq!(runtime().unwrap().block_on(audited(&config)), last + 2, "both projects were made again");
+    }
+}
+
+#[cfg(test)]
+mod period_tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_period_goes_on_over_a_restart() {
+        let hours = |n: u64| Duration::from_secs(n * 3600);
+        assert_eq!(left_of(hours(720), None), SOON, "nobody knows when, so it is due");
+        assert_eq!(left_of(hours(720), Some(hours(700))), hours(20));
+        assert_eq!(left_of(hours(720), Some(hours(9000))), SOON);
+        assert_eq!(left_of(Duration::from_secs(5), None), Duration::from_secs(5), "never later than the period");
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_panics_is_not_the_last() {
+        let (scope, turns) = (Scope::new(), Arc::new(AtomicU32::new(0)));
+        let seen = Arc::clone(&turns);
+        let work: Work = Box::new(move || {
+            let turn = seen.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async move { assert!(turn > 1, "on purpose") })
+        });
+        let moment = Duration::from_millis(1);
+        repeat(&scope, Arc::new(RealClock::new()), Turn { name: "test", period: moment, first: moment }, work);
+        while turns.load(Ordering::Relaxed) < 4 {
+            tokio::time::sleep(moment).await;
+        }
+        assert_eq!(scope.stop(Duration::from_secs(5)).await, 0);
+        assert_eq!(scope.panics(), 2);
     }
 }

@@ -5,6 +5,7 @@
 //! as long as the process, so that it holds no password and no hash that could be tried offline.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,10 @@ pub const SERVICE: &str = "portolan";
 
 /// Log-ins that may wait for their turn on the password pool; more are told to come back.
 const WAITING_LOG_INS: usize = 64;
+
+/// Of these, places for one address: a stranger's flood leaves room for everyone else. A proxy is one address too, and
+/// each place is free again after a few hundred milliseconds.
+const WAITING_OF_ONE: usize = 16;
 
 /// Verified passwords remembered at most.
 const CACHE_ENTRIES: usize = 4096;
@@ -102,6 +107,29 @@ pub struct Authenticator {
     cache: Mutex<HashMap<[u8; 32], Duration>>,
     turns: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    shares: Shares,
+}
+
+/// Log-ins of each party that wait or are checked; no entry for those without.
+type Shares = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
+/// A place of one party, until it is dropped.
+#[derive(Debug)]
+struct Share {
+    party: IpAddr,
+    shares: Shares,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = shares.get_mut(&self.party) {
+            *taken = taken.saturating_sub(1);
+            if *taken == 0 {
+                shares.remove(&self.party);
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Account {
@@ -123,9 +151,17 @@ impl Authenticator {
         let cache_key = Self::random_key(&parts)?;
         let turns = Arc::new(Semaphore::new(parts.rules.password_checks.max(1)));
         let waiting = Arc::new(Semaphore::new(WAITING_LOG_INS));
-        let tokens = Reader::new(tokens);
-        let this =
-            Self { parts, admin, tokens, admin_name: ADMIN.into(), cache_key, cache: Mutex::default(), turns, waiting };
+        let this = Self {
+            parts,
+            admin,
+            tokens: Reader::new(tokens),
+            admin_name: ADMIN.into(),
+            cache_key,
+            cache: Mutex::default(),
+            turns,
+            waiting,
+            shares: Shares::default(),
+        };
         Ok((this, made_up))
     }
 
@@ -171,16 +207,17 @@ impl Authenticator {
         Key::new(&bytes).ok_or_else(|| damaged("cache key").into())
     }
 
-    /// Who is asking.
+    /// Who is asking. `party`: the address, or the network, the request came from, which has a share of the places
+    /// where log-ins wait.
     ///
     /// # Errors
     /// [`AuthError::Invalid`] for credentials that were shown and are wrong; nothing shown is the anonymous principal.
-    pub async fn authenticate(&self, credentials: &Credentials) -> Result<Principal, AuthError> {
+    pub async fn authenticate(&self, credentials: &Credentials, party: Option<IpAddr>) -> Result<Principal, AuthError> {
         match credentials {
             Credentials::None => Ok(Principal::anonymous()),
             Credentials::LocalOperator => Ok(self.administrator(None, true)),
             Credentials::Bearer(token) => self.by_token(token),
-            Credentials::Basic { name, password } => self.by_password(name, password).await,
+            Credentials::Basic { name, password } => self.by_password(name, password, party).await,
         }
     }
 
@@ -202,7 +239,7 @@ impl Authenticator {
         }
     }
 
-    async fn by_password(&self, name: &str, password: &Secret) -> Result<Principal, AuthError> {
+    async fn by_password(&self, name: &str, password: &Secret, party: Option<IpAddr>) -> Result<Principal, AuthError> {
         // An empty password is never a password (CVE-2017-14623), and a huge one is work for us alone.
         if password.reveal().is_empty() || password.reveal().len() > password::MAX_LEN {
             return Err(AuthError::Invalid);
@@ -211,6 +248,7 @@ impl Authenticator {
         if self.is_cached(&key) {
             return Ok(self.administrator(None, true));
         }
+        let _share = self.share(party)?;
         let _waiting = self.waiting.try_acquire().map_err(|_| AuthError::Busy)?;
         let _turn = self.turns.acquire().await.map_err(|_| AuthError::Busy)?;
         let known = name == ADMIN;
@@ -220,6 +258,18 @@ impl Authenticator {
         }
         self.remember(key);
         Ok(self.administrator(None, true))
+    }
+
+    /// A place of the party's own share. Who has no address is the operator.
+    fn share(&self, party: Option<IpAddr>) -> Result<Option<Share>, AuthError> {
+        let Some(party) = party else { return Ok(None) };
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = shares.entry(party).or_default();
+        if *taken >= WAITING_OF_ONE {
+            return Err(AuthError::Busy);
+        }
+        *taken += 1;
+        Ok(Some(Share { party, shares: Arc::clone(&self.shares) }))
     }
 
     fn cache_key_of(&self, name: &str, password: &Secret) -> [u8; 32] {
@@ -322,13 +372,13 @@ mod tests {
         let turn = auth.turns.clone().acquire_owned().await.unwrap();
         for name in [ADMIN, "nobody"] {
             let credentials = basic(name, "wrong");
-            let mut asked = Box::pin(auth.authenticate(&credentials));
+            let mut asked = Box::pin(auth.authenticate(&credentials, None));
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
             assert!(asked.as_mut().poll(&mut context).is_pending(), "{name} was answered without a hash");
         }
         drop(turn);
-        assert!(matches!(auth.authenticate(&basic("nobody", PASSWORD)).await, Err(AuthError::Invalid)));
-        assert!(auth.authenticate(&basic(ADMIN, PASSWORD)).await.is_ok());
+        assert!(matches!(auth.authenticate(&basic("nobody", PASSWORD), None).await, Err(AuthError::Invalid)));
+        assert!(auth.authenticate(&basic(ADMIN, PASSWORD), None).await.is_ok());
     }
 
     #[tokio::test]
@@ -336,17 +386,37 @@ mod tests {
         let auth = authenticator(rules()).await;
         let _turn = auth.turns.clone().acquire_owned().await.unwrap();
         let _all = auth.waiting.clone().acquire_many_owned(WAITING_LOG_INS as u32).await.unwrap();
-        assert!(matches!(auth.authenticate(&basic(ADMIN, PASSWORD)).await, Err(AuthError::Busy)));
+        assert!(matches!(auth.authenticate(&basic(ADMIN, PASSWORD), None).await, Err(AuthError::Busy)));
+    }
+
+    #[tokio::test]
+    async fn a_flood_from_one_address_locks_out_nobody_else() {
+        let auth = authenticator(rules()).await;
+        let turn = auth.turns.clone().acquire_owned().await.unwrap();
+        let (stranger, other) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
+        let guess = basic(ADMIN, "guess");
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut flood: Vec<_> = (0..100).map(|_| Box::pin(auth.authenticate(&guess, stranger))).collect();
+        let waiting =
+            flood.iter_mut().map(|asked| asked.as_mut().poll(&mut context)).filter(std::task::Poll::is_pending).count();
+        assert_eq!(waiting, WAITING_OF_ONE);
+        let right = basic(ADMIN, PASSWORD);
+        let mut admin = Box::pin(auth.authenticate(&right, other));
+        assert!(admin.as_mut().poll(&mut context).is_pending(), "it has a place");
+        drop(flood);
+        drop(turn);
+        assert!(admin.await.is_ok());
+        assert!(auth.shares.lock().unwrap().is_empty(), "every place was given back");
     }
 
     #[tokio::test]
     async fn a_verified_password_is_remembered_for_a_while_and_no_longer() {
         let auth = authenticator(AuthRules { cache_ttl: Duration::ZERO, ..rules() }).await;
-        auth.authenticate(&basic(ADMIN, PASSWORD)).await.unwrap();
+        auth.authenticate(&basic(ADMIN, PASSWORD), None).await.unwrap();
         let key = auth.cache_key_of(ADMIN, &Secret::new(PASSWORD));
         assert!(!auth.is_cached(&key), "it is over at once");
         let auth = authenticator(rules()).await;
-        auth.authenticate(&basic(ADMIN, PASSWORD)).await.unwrap();
+        auth.authenticate(&basic(ADMIN, PASSWORD), None).await.unwrap();
         assert!(auth.is_cached(&auth.cache_key_of(ADMIN, &Secret::new(PASSWORD))));
         assert!(!auth.is_cached(&auth.cache_key_of("admi", &Secret::new(format!("n{PASSWORD}")))));
     }
@@ -354,10 +424,10 @@ mod tests {
     #[tokio::test]
     async fn a_token_ends_with_its_time_its_audience_and_its_generation() {
         let auth = authenticator(rules()).await;
-        let admin = auth.authenticate(&Credentials::LocalOperator).await.unwrap();
+        let admin = auth.authenticate(&Credentials::LocalOperator, None).await.unwrap();
         let issued = auth.issue(&admin, vec![Scope::Catalog]).unwrap();
         let bearer = Credentials::Bearer(Secret::new(issued.token));
-        let by_token = auth.authenticate(&bearer).await.unwrap();
+        let by_token = auth.authenticate(&bearer, None).await.unwrap();
         assert!(by_token.scope_allows_catalog() && !by_token.scope_allows_administration());
         assert!(matches!(auth.issue(&by_token, vec![]), Err(AuthError::Invalid)), "a token makes no token");
         let claims = |change: &dyn Fn(&mut Claims)| {
@@ -371,13 +441,13 @@ mod tests {
             change(&mut claims);
             Credentials::Bearer(Secret::new(auth.tokens.sign(&claims).unwrap()))
         };
-        assert!(auth.authenticate(&claims(&|_| {})).await.is_ok());
+        assert!(auth.authenticate(&claims(&|_| {}), None).await.is_ok());
         let ended: [&dyn Fn(&mut Claims); 4] =
             [&|c| c.expires = issued.issued_at, &|c| c.audience = "another".into(), &|c| c.generation += 1, &|c| {
                 c.account = Some("someone".into())
             }];
         for change in ended {
-            assert!(matches!(auth.authenticate(&claims(change)).await, Err(AuthError::Invalid)));
+            assert!(matches!(auth.authenticate(&claims(change), None).await, Err(AuthError::Invalid)));
         }
     }
 }

@@ -120,7 +120,7 @@ struct Metadata {
 }
 
 async fn create_project(call: &Call, permit: &AdminPermit, body: &mut Receiving) -> Result<Response, Error> {
-    let new = new_project(&body.collect(MAX_BODY, "a request").await?)?;
+    let new = new_project(&body.collect_short(MAX_BODY, "a request").await?)?;
     let project = call.registry().create_project(permit, new, &call.id).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::CREATED;
@@ -251,7 +251,21 @@ mod tests {
 
     #[test]
     fn paths_have_one_spelling() {
-        assert_eq!(Route::parse("/api/v2.0/mesh/node/gc"), Some(Route::Gc));
+        let documented = include_str!("../../../docs/api.md");
+        for (path, route) in [
+            ("ping", Route::Ping),
+            ("projects", Route::Projects),
+            ("mesh/node/status", Route::Status),
+            ("mesh/node/gc", Route::Gc),
+            ("mesh/node/scrub", Route::Scrub),
+            ("mesh/node/snapshot", Route::Snapshot),
+        ] {
+            let path = format!("/api/v2.0/{path}");
+            assert_eq!(Route::parse(&path), Some(route));
+            for method in route.methods().split(", ") {
+                assert!(documented.contains(&format!("`{method} {path}`")), "docs/api.md lacks {method} {path}");
+            }
+        }
         for bad in ["/api/v2.0/", "/api/v2.0/projects/", "/api/v2.0//projects", "/api/v2.0/Projects", "/api/v1/ping"] {
             assert_eq!(Route::parse(bad), None, "{bad}");
         }

@@ -1,6 +1,7 @@
 //! Bodies, both ways.
 //!
-//! A request body is read piece by piece with a deadline for each piece. A response body is nothing, bytes in memory, or
+//! A request body is read piece by piece, with a deadline for each piece and a least rate over many; one that is
+//! collected has a deadline for the whole. Without those a byte a minute would hold a connection for days. A response body is nothing, bytes in memory, or
 //! pieces of an open file: read inline while the page cache has them, else on the blocking pool with one block of
 //! read-ahead, so a download holds at most two blocks besides what the connection has queued. Blocks are reused. A file
 //! that ends early or can't be read breaks the connection: a client must never take a short body for a whole one.
@@ -28,6 +29,14 @@ use crate::workers::{Lost, Scope};
 /// Largest block read from a file at once.
 pub const BLOCK: usize = 256 * 1024;
 
+/// Longest time for the whole of a small body ([`Receiving::collect_short`]), which one packet or two carry: anyone
+/// may send those, without log-in.
+const SHORT: Duration = Duration::from_secs(30);
+
+/// Least bytes for each second that is waited for a body, over a period of `idle`. Far below the slowest link that
+/// could push an image at all.
+const LEAST_RATE: u128 = 1024;
+
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
@@ -54,13 +63,15 @@ pub struct Receiving {
     source: Source,
     idle: Duration,
     taken: u64,
+    /// Time waited, and bytes that came, since the rate was last looked at.
+    window: (Duration, usize),
 }
 
 impl Receiving {
     /// A body whose pieces may each take `idle` to come.
     #[must_use]
     pub const fn new(source: Source, idle: Duration) -> Self {
-        Self { source, idle, taken: 0 }
+        Self { source, idle, taken: 0, window: (Duration::ZERO, 0) }
     }
 
     /// Bytes read so far.
@@ -81,9 +92,10 @@ impl Receiving {
     /// The next piece, never empty; `None` at the end.
     ///
     /// # Errors
-    /// 408 when the client stalls, 400 when the connection breaks.
+    /// 408 when the client stalls or trickles, 400 when the connection breaks.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
+            let began = tokio::time::Instant::now();
             let frame = match &mut self.source {
                 Source::Memory(bytes) => {
                     let all = std::mem::take(bytes);
@@ -96,6 +108,9 @@ impl Receiving {
             let Some(frame) = frame.transpose().map_err(|e| broken(&e))? else { return Ok(None) };
             // Trailers say nothing here.
             let Ok(data) = frame.into_data() else { continue };
+            if self.trickles(began.elapsed(), data.len()) {
+                return Err(stalled());
+            }
             if !data.is_empty() {
                 self.taken += data.len() as u64;
                 return Ok(Some(data));
@@ -103,11 +118,37 @@ impl Receiving {
         }
     }
 
-    /// The whole body, if it has at most `limit` bytes.
+    /// Notes a wait for the client, and what it brought; whether the client has been below the least rate for a whole
+    /// period. Only waiting counts: a disk of ours that is slow is not the client's fault.
+    fn trickles(&mut self, waited: Duration, brought: usize) -> bool {
+        self.window.0 += waited;
+        self.window.1 = self.window.1.saturating_add(brought);
+        if self.window.0 < self.idle {
+            return false;
+        }
+        let (waited, brought) = std::mem::take(&mut self.window);
+        (brought as u128) * 1000 < LEAST_RATE * waited.as_millis()
+    }
+
+    /// The whole body, if it has at most `limit` bytes and comes within the time that one piece may take elsewhere.
     ///
     /// # Errors
     /// 413 when it has more, and those of [`Receiving::next`].
     pub async fn collect(&mut self, limit: usize, what: &str) -> Result<Bytes, Error> {
+        let within = self.idle;
+        tokio::time::timeout(within, self.gather(limit, what)).await.unwrap_or_else(|_| Err(stalled()))
+    }
+
+    /// [`Receiving::collect`] for what fits into a packet or two.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn collect_short(&mut self, limit: usize, what: &str) -> Result<Bytes, Error> {
+        let within = self.idle.min(SHORT);
+        tokio::time::timeout(within, self.gather(limit, what)).await.unwrap_or_else(|_| Err(stalled()))
+    }
+
+    async fn gather(&mut self, limit: usize, what: &str) -> Result<Bytes, Error> {
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
         let mut whole = BytesMut::new();
         let mut piece = Some(first);
@@ -123,7 +164,7 @@ impl Receiving {
 }
 
 fn stalled() -> Error {
-    Error::new(http::StatusCode::REQUEST_TIMEOUT, "SIZE_INVALID", "the body stalled for too long: send it again")
+    Error::new(http::StatusCode::REQUEST_TIMEOUT, "SIZE_INVALID", "the body came too slowly: send it again")
         .header(http::header::CONNECTION, http::HeaderValue::from_static("close"))
 }
 
@@ -432,6 +473,17 @@ pub(crate) mod tests {
 
     fn whole(bytes: &[u8]) -> Vec<Piece> {
         vec![Piece::Part(ByteRange { start: 0, end: bytes.len() as u64 - 1 })]
+    }
+
+    #[test]
+    fn who_trickles_is_told_from_who_is_slow() {
+        let mut body = Receiving::new(Source::Memory(Bytes::new()), Duration::from_secs(60));
+        let wait = Duration::from_secs(59);
+        assert!(!body.trickles(wait, 1), "the first pause is allowed");
+        assert!(body.trickles(wait, 1), "a byte now and then is not");
+        assert!((0..1000).all(|_| !body.trickles(Duration::from_secs(1), 1100)), "slow is no fault");
+        assert!((0..1000).all(|_| !body.trickles(Duration::ZERO, 1)), "only waiting counts");
+        assert!(!body.trickles(wait, 1 << 17), "a pause that is made up for");
     }
 
     #[tokio::test]

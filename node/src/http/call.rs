@@ -1,5 +1,6 @@
 //! One request as a handler sees it: its head, who is asking, and the way to a permit.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, HOST};
@@ -9,7 +10,7 @@ use protocol::RepositoryName;
 use super::challenge::{self, Challenge};
 use super::error::Error;
 use super::query::{Query, QueryError};
-use super::{AppState, Origin, Surface, credentials};
+use super::{AppState, Origin, Surface, credentials, intake};
 use crate::auth::{Action, AuthError, Authenticator, Credentials, Principal};
 use crate::policy::{AdminPermit, CatalogPermit, Denied, Gate, Permit, Right};
 use crate::registry::Registry;
@@ -41,7 +42,7 @@ impl Call {
                 return Err(Error::unauthorized(help().invalid_token(), malformed.to_string()));
             }
         };
-        let outcome = self.authenticator().authenticate(&credentials).await;
+        let outcome = self.authenticator().authenticate(&credentials, self.party()).await;
         self.app.metrics().authentication(match (&outcome, &credentials) {
             (Ok(_), Credentials::None) => "anonymous",
             (Ok(_), Credentials::Basic { .. } | Credentials::Bearer(_) | Credentials::LocalOperator) => "accepted",
@@ -75,6 +76,11 @@ impl Call {
 
     pub(super) fn authenticator(&self) -> &Authenticator {
         &self.app.parts.authenticator
+    }
+
+    /// Who the request counts for: the client's address, or its network. The operator's socket has none.
+    pub(super) fn party(&self) -> Option<IpAddr> {
+        self.origin.peer.map(|peer| intake::whose(peer.ip()))
     }
 
     pub(super) fn method(&self) -> &Method {

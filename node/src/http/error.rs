@@ -72,10 +72,10 @@ impl Error {
         Self::new(StatusCode::NOT_FOUND, code, message)
     }
 
-    /// Nothing is at this path.
+    /// Nothing is at this path. The specification has no code of its own for that.
     #[must_use]
     pub fn no_route() -> Self {
-        Self::absent("NOT_FOUND", "there is nothing at this path")
+        Self::absent("UNSUPPORTED", "there is nothing at this path")
     }
 
     /// 405, with what the path does take.
@@ -113,7 +113,7 @@ impl Error {
     #[must_use]
     pub fn range(size: u64) -> Self {
         let message = format!("the range lies outside the blob, which has {size} bytes");
-        let error = Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", message);
+        let error = Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID", message);
         error.text_header(CONTENT_RANGE, format!("bytes */{size}"))
     }
 

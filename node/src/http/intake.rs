@@ -61,7 +61,7 @@ impl Drop for Place {
 }
 
 /// One party has a whole /64 of IPv6 addresses.
-fn whose(address: IpAddr) -> IpAddr {
+pub(super) fn whose(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {

@@ -14,6 +14,7 @@ pub mod credentials;
 pub mod error;
 mod health;
 mod intake;
+pub mod operator;
 pub mod page;
 pub mod query;
 mod respond;

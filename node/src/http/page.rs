@@ -30,7 +30,7 @@ impl Asked {
         };
         let last = query.one("last")?.filter(|text| !text.is_empty());
         if last.is_some_and(|text| text.len() > MAX_LAST) {
-            return Err(Error::bad("PAGINATION_NUMBER_INVALID", "last is longer than any name"));
+            return Err(Error::bad("UNSUPPORTED", "last is longer than any name"));
         }
         Ok(Self { n, last: last.map(str::to_owned) })
     }
@@ -49,7 +49,7 @@ fn number(text: &str) -> Option<usize> {
 }
 
 fn bad_n() -> Error {
-    Error::bad("PAGINATION_NUMBER_INVALID", "n is the number of items wanted: write it in digits")
+    Error::bad("UNSUPPORTED", "n is the number of items wanted: write it in digits")
 }
 
 /// Adds the `Link` to the page after `last`. `more` parameters stand in it as they were asked for.

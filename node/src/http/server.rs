@@ -6,7 +6,6 @@
 //! idle connections, and answers nobody reads.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,7 +26,7 @@ use super::body::Source;
 use super::intake::{Intake, Place};
 use super::tls::{self, TlsError};
 use super::traffic::{Look, Traffic};
-use super::{AppState, Origin, Surface, respond};
+use super::{AppState, Origin, Surface, operator, respond};
 use crate::config::{Http, Limits};
 use crate::workers::Scope;
 
@@ -181,17 +180,8 @@ async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), BindError> {
     Ok((listener, local))
 }
 
-/// The socket in the data directory, which only the node's own user can enter. Whoever holds the directory's lock may
-/// replace one that a killed process left behind.
 fn operator_socket(path: &Path) -> Result<UnixListener, BindError> {
-    let failed = |source| BindError::Address { address: path.display().to_string(), source };
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        Ok(()) | Err(_) => {}
-    }
-    let listener = UnixListener::bind(path).map_err(failed)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    Ok(listener)
+    operator::bind(path).map_err(|source| BindError::Address { address: path.display().to_string(), source })
 }
 
 /// One listener being served.
@@ -386,7 +376,8 @@ fn judge(before: Option<Look>, now: Look, idle: Duration) -> Option<End> {
     if (still && now.unread >= idle) || now.unread >= idle * 2 {
         return Some(End::Stalled);
     }
-    let unused = before.is_some_and(|before| before.requests == now.requests && before.moved == now.moved);
+    // Not by bytes: the pings of HTTP/2 move some for ever, and ask for nothing.
+    let unused = before.is_some_and(|before| before.requests == now.requests && before.active == 0);
     (unused && now.active == 0).then_some(End::Idle)
 }
 
@@ -550,6 +541,8 @@ mod tests {
         assert_eq!(judge(None, look(5, 1, 0, 0), IDLE), None);
         assert_eq!(judge(Some(look(5, 1, 0, 0)), look(5, 1, 0, 0), IDLE), Some(End::Idle));
         assert_eq!(judge(Some(look(5, 1, 0, 0)), look(9, 2, 0, 0), IDLE), None);
+        assert_eq!(judge(Some(look(5, 1, 0, 0)), look(9, 1, 0, 0), IDLE), Some(End::Idle), "pings ask for nothing");
+        assert_eq!(judge(Some(look(5, 1, 1, 0)), look(9, 1, 0, 0), IDLE), None, "it was busy a moment ago");
     }
 
     #[test]

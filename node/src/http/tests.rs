@@ -322,6 +322,7 @@ async fn ranges_conditions_and_large_blobs() {
     assert_eq!((odd.status, odd.header("content-range")), (416, Some("bytes */1000000")));
     let known = edge.admin("GET", &target, &format!("If-None-Match: W/{etag}\r\n"), b"").await;
     assert_eq!((known.status, known.body.len()), (304, 0));
+    assert_eq!(known.header("cache-control"), whole.header("cache-control"), "RFC 9110 15.4.5");
     assert_eq!(edge.admin("DELETE", &target, "", b"").await.status, 202);
     assert_eq!(edge.admin("GET", &target, "", b"").await.status, 404);
 }
@@ -503,12 +504,14 @@ async fn ids_methods_namespaces_and_unknown_paths() {
         ["/", "/v2", "/v2/x", "//v2/", "/v2//_catalog", "/service/token/", "/api/v2.0/x", "/v2/a%2Fb/tags/list"]
     {
         let answer = edge.admin("GET", target, "", b"").await;
-        assert_eq!((answer.status, answer.json()["errors"].is_array()), (404, true), "{target}");
+        assert_eq!((answer.status, &answer.json()["errors"][0]["code"]), (404, &"UNSUPPORTED".into()), "{target}");
     }
     let digest = edge.push_blob("a/b", b"x").await;
     for (ns, status) in [("docker.io", 404), ("reg.example", 200)] {
         assert_eq!(edge.admin("GET", &format!("/v2/a/b/blobs/{digest}?ns={ns}"), "", b"").await.status, status);
     }
+    let referrers = edge.admin("GET", &format!("/v2/a/b/referrers/{digest}?ns=docker.io"), "", b"").await;
+    assert_eq!((referrers.status, &referrers.json()["manifests"]), (200, &serde_json::json!([])), "none are here");
 }
 
 #[tokio::test]
@@ -605,6 +608,90 @@ async fn a_body_that_stalls_ends_its_request() {
     assert_eq!(answer.status, 408);
     // The session is free again.
     assert_eq!(edge.admin("PATCH", &location, "", b"abc").await.status, 202);
+}
+
+/// Sends a byte now and then; whether the other side answers 408 within five seconds.
+async fn trickled(edge: &Edge, head: String) -> bool {
+    let mut stream = edge.connect().await;
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut reads, mut writes) = stream.split();
+    let mut bytes = Vec::new();
+    let drip = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            if writes.write_all(b"x").await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = drip => false,
+        () = tokio::time::sleep(Duration::from_secs(5)) => false,
+        _ = reads.read_to_end(&mut bytes) => Answer::read(&bytes).status == 408,
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_ends_its_request() {
+    let edge = Edge::with(quick()).await;
+    let begun = edge.admin("POST", "/v2/a/b/blobs/uploads/", "", b"").await;
+    let location = begun.header("location").unwrap().to_owned();
+    let rest = "HTTP/1.1\r\nHost: x\r\nContent-Length: 10000";
+    assert!(trickled(&edge, format!("POST /service/token {rest}\r\n\r\n")).await, "without log-in");
+    assert!(trickled(&edge, format!("POST /api/v2.0/projects {rest}\r\n{}\r\n", basic())).await);
+    assert!(trickled(&edge, format!("PUT /v2/a/b/manifests/x {rest}\r\n{}\r\n", basic())).await);
+    assert!(trickled(&edge, format!("PATCH {location} {rest}\r\n{}\r\n", basic())).await);
+}
+
+/// One HTTP/2 frame (RFC 9113 section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    bytes.extend([kind, flags]);
+    bytes.extend(stream.to_be_bytes());
+    bytes.extend(payload);
+    bytes
+}
+
+#[tokio::test]
+async fn a_connection_that_only_pings_is_idle() {
+    let edge = Edge::with(quick()).await;
+    let mut stream = edge.connect().await;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&frame(4, 0, 0, &[])).await.unwrap();
+    // GET / on `x`, by the static table of HPACK alone (RFC 7541 appendix A).
+    stream.write_all(&frame(1, 5, 1, &[0x82, 0x86, 0x84, 0x01, 0x01, b'x'])).await.unwrap();
+    let (mut reads, mut writes) = stream.split();
+    let pings = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if writes.write_all(&frame(6, 0, 0, &[7; 8])).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    let mut bytes = Vec::new();
+    let ended = tokio::select! {
+        () = pings => false,
+        () = tokio::time::sleep(Duration::from_secs(5)) => false,
+        _ = reads.read_to_end(&mut bytes) => true,
+    };
+    assert!(ended, "pings ask for nothing");
+    assert!(bytes.windows(8).any(|part| part == [7; 8]), "they were answered before");
+}
+
+#[tokio::test]
+async fn when_upkeep_was_done_is_known_after_a_restart() {
+    let (dir, scope, yard) = (Scratch::new(), Scope::new(), Yard::new());
+    let meta = Arc::new(open_meta(&dir, &yard.health));
+    let blobs = Arc::new(MemoryBlobs::new(Arc::new(RealClock::new())));
+    let store = yard.store(Arc::<RedbMeta>::clone(&meta), blobs);
+    let first = upkeep(&store, Arc::clone(&meta), &dir, &scope);
+    assert_eq!((first.scrub_age().await, first.snapshot_age()), (None, None));
+    assert!(first.scrub().await.unwrap().complete);
+    first.snapshot().await.unwrap();
+    let second = upkeep(&store, meta, &dir, &scope);
+    let recent = |age: Option<Duration>| age.is_some_and(|age| age < Duration::from_secs(60));
+    assert!(recent(second.scrub_age().await) && recent(second.snapshot_age()));
 }
 
 #[tokio::test]

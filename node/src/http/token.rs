@@ -40,7 +40,7 @@ async fn get(call: &mut Call) -> Result<Response, Error> {
 }
 
 async fn post(call: &Call, body: &mut Receiving) -> Result<Response, Error> {
-    let bytes = body.collect(MAX_FORM, "a form").await?;
+    let bytes = body.collect_short(MAX_FORM, "a form").await?;
     let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(refused("invalid_request", "the form is no text")) };
     let form = Query::parse(Some(text))?;
     match form.one("grant_type")? {
@@ -52,7 +52,7 @@ async fn post(call: &Call, body: &mut Receiving) -> Result<Response, Error> {
         return Ok(refused("invalid_request", "username and password are needed"));
     };
     let credentials = Credentials::Basic { name: name.to_owned(), password: Secret::new(password) };
-    let outcome = call.authenticator().authenticate(&credentials).await;
+    let outcome = call.authenticator().authenticate(&credentials, call.party()).await;
     call.app.metrics().authentication(match &outcome {
         Ok(_) => "accepted",
         Err(AuthError::Invalid) => "refused",

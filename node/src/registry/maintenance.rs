@@ -20,6 +20,9 @@ use crate::workers::Scope;
 pub use crate::storage::scrub::ScrubReport;
 pub use crate::storage::store::GcReport;
 
+/// Setting: when the last scrub came to the end of what there is, in milliseconds.
+const SCRUBBED: &str = "scrub.ended";
+
 /// Room on the disk, as the node sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskStatus {
@@ -181,8 +184,33 @@ impl Upkeep {
         let scrub =
             Scrub::new(Arc::clone(&parts.store), Arc::clone(&parts.clock), parts.scope.clone(), parts.scrub_rate);
         let outcome = scrub.run().await;
-        self.scrub.remember(self.parts.clock.now(), &outcome);
+        let ended = parts.clock.now();
+        self.scrub.remember(ended, &outcome);
+        if outcome.as_ref().is_ok_and(|report| report.complete) && parts.store.health().read_only().is_none() {
+            // A note that is lost costs a scrub too early, no more.
+            if let Err(error) = parts.store.meta().put_setting(SCRUBBED, ended.0.to_be_bytes().into()).await {
+                tracing::warn!(%error, "the end of the scrub could not be noted");
+            }
+        }
         outcome
+    }
+
+    /// How long ago a scrub last came to its end, in this process or before; `None` when that is not known. One that
+    /// was stopped half-way does not count: it goes on where it was.
+    pub async fn scrub_age(&self) -> Option<Duration> {
+        let noted = self.parts.store.meta().setting(SCRUBBED).await.ok().flatten()?;
+        Some(self.age(Timestamp(u64::from_be_bytes(noted.try_into().ok()?))))
+    }
+
+    /// How long ago the newest snapshot was taken; `None` when there is none.
+    #[must_use]
+    pub fn snapshot_age(&self) -> Option<Duration> {
+        self.parts.snapshots.newest().map(|taken| self.age(taken))
+    }
+
+    /// A time to come (the wall clock was set back) is now.
+    fn age(&self, then: Timestamp) -> Duration {
+        Duration::from_millis(self.parts.clock.now().0.saturating_sub(then.0))
     }
 
     /// Copies the metadata; returns as of when.

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -65,6 +65,8 @@ pub struct Gauges {
     pub disk_available: u64,
     /// Whether the store takes no writes.
     pub read_only: bool,
+    /// Tasks that panicked so far.
+    pub task_panics: u64,
 }
 
 type Callback = Box<dyn Fn() -> Gauges + Send + Sync>;
@@ -117,6 +119,7 @@ struct StoreLevels {
     disk_total: Level,
     disk_available: Level,
     read_only: Level,
+    task_panics: Counter,
 }
 
 impl fmt::Debug for Metrics {
@@ -208,6 +211,7 @@ impl Metrics {
         r.register("disk_total_bytes", "Size of the file system", s.disk_total.clone());
         r.register("disk_available_bytes", "Bytes left on the file system", s.disk_available.clone());
         r.register("store_read_only", "1 while the store takes no writes", s.read_only.clone());
+        r.register("task_panics", "Tasks that panicked: each is a fault of the program", s.task_panics.clone());
     }
 
     /// Where the gauges of the store come from. The first callback stays.
@@ -271,6 +275,7 @@ impl StoreLevels {
         self.disk_total.set(now.disk_total);
         self.disk_available.set(now.disk_available);
         self.read_only.set(u64::from(now.read_only));
+        self.task_panics.inner().store(now.task_panics, Ordering::Relaxed);
     }
 }
 
@@ -293,11 +298,12 @@ mod tests {
         let metrics = Metrics::new();
         metrics.request("blob", "GET", 206, Duration::from_millis(3));
         metrics.authentication("refused");
-        metrics.watch(|| Gauges { blobs: 7, read_only: true, ..Gauges::default() });
+        metrics.watch(|| Gauges { blobs: 7, read_only: true, task_panics: 2, ..Gauges::default() });
         let text = metrics.render();
         assert!(text.contains(r#"portolan_http_requests_total{route="blob",method="GET",status="2xx"} 1"#), "{text}");
         assert!(text.contains("portolan_store_blobs 7"), "{text}");
         assert!(text.contains("portolan_store_read_only 1"), "{text}");
+        assert!(text.contains("portolan_task_panics_total 2"), "{text}");
         assert!(text.contains(r#"portolan_auth_attempts_total{outcome="refused"} 1"#), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }

@@ -22,7 +22,7 @@ pub(super) async fn get(call: &Call, name: &RepositoryName, digest: &Digest) -> 
     let permit = call.permit::<Pull>(name).await?;
     let open = call.registry().open_blob(&permit, digest).await?;
     if is_known(call, digest) {
-        return Ok(not_modified(digest));
+        return Ok(not_modified(digest, ranges::CACHE));
     }
     let plan = ranges::plan(digest, open.size, call.header(RANGE), call.header(IF_RANGE), || boundary(call))?;
     let body = body(call, open, plan.pieces).await?;
@@ -82,7 +82,7 @@ pub(super) async fn head(call: &Call, name: &RepositoryName, digest: &Digest) ->
         None => call.registry().blob(&permit, digest).await,
     }?;
     if is_known(call, digest) {
-        return Ok(not_modified(digest));
+        return Ok(not_modified(digest, ranges::CACHE));
     }
     let mut response = Response::new(Body::empty());
     ranges::describe(response.headers_mut(), blob.size);

@@ -16,12 +16,15 @@ use crate::registry::{self, Pushed};
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 
+/// A tag may move at any moment; a digest never does, but who may read it does.
+const CACHE: &str = "no-cache";
+
 /// `Accept` is not looked at: a registry has one form of a manifest, and refusing it helps nobody.
 pub(super) async fn get(call: &Call, name: &RepositoryName, reference: &Reference) -> Result<Response, Error> {
     let permit = call.permit::<Pull>(name).await?;
     let manifest = call.registry().manifest(&permit, reference).await?;
     if is_known(call, &manifest.digest) {
-        return Ok(not_modified(&manifest.digest));
+        return Ok(not_modified(&manifest.digest, CACHE));
     }
     let length = manifest.bytes.len() as u64;
     let mut response = Response::new(if call.is_head() { Body::empty() } else { Body::full(manifest.bytes) });
@@ -31,8 +34,7 @@ pub(super) async fn get(call: &Call, name: &RepositoryName, reference: &Referenc
     if let Ok(kind) = HeaderValue::from_str(manifest.media_type.as_str()) {
         headers.insert(CONTENT_TYPE, kind);
     }
-    // A tag may move at any moment; a digest never does, but who may read it does.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(CACHE));
     call.app.metrics().manifests_served.inc();
     Ok(response)
 }

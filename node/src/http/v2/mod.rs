@@ -3,7 +3,7 @@
 //! [`answer`] reads the path once ([`route`]), finds out who is asking, and calls the handler of route and method.
 //!
 //! `ns`: this listener serves what is stored here and asks no upstream. A read that names another registry by `ns` is
-//! answered 404, so that a client goes on to that registry itself; our own name is taken as if it were absent.
+//! answered 404 (or with no referrers), so that a client goes on to that registry itself; our own name is taken as if it were absent.
 
 mod base;
 mod blobs;
@@ -46,8 +46,10 @@ pub(super) async fn answer(call: &mut Call, body: &mut Receiving) -> (&'static s
     if let Err(error) = call.identify(help).await {
         return (label, Err(error));
     }
-    if let Err(error) = foreign_namespace(call, &route) {
-        return (label, Err(error));
+    match foreign_namespace(call, &route) {
+        Ok(None) => {}
+        Ok(Some(answer)) => return (label, Ok(answer)),
+        Err(error) => return (label, Err(error)),
     }
     (label, handle(call, &route, body).await)
 }
@@ -86,23 +88,25 @@ async fn handle(call: &Call, route: &Route, body: &mut Receiving) -> Result<Resp
     }
 }
 
-/// See the module: `ns` that is not us.
-fn foreign_namespace(call: &Call, route: &Route) -> Result<(), Error> {
+/// See the module: `ns` that is not us. `None`: it is us, or nothing is said.
+fn foreign_namespace(call: &Call, route: &Route) -> Result<Option<Response>, Error> {
     let reads = matches!(*call.method(), Method::GET | Method::HEAD);
     if !reads || call.head.uri.query().is_none_or(|query| !query.contains("ns=")) {
-        return Ok(());
+        return Ok(None);
     }
     let query = call.query()?;
-    let Some(ns) = query.one("ns")? else { return Ok(()) };
+    let Some(ns) = query.one("ns")? else { return Ok(None) };
     let base = call.base();
     if ns.is_empty() || call.host() == Some(ns) || base.split_once("://").is_some_and(|(_, host)| host == ns) {
-        return Ok(());
+        return Ok(None);
     }
     let code = match route {
         Route::Manifest { .. } => "MANIFEST_UNKNOWN",
         Route::Blob { .. } => "BLOB_UNKNOWN",
-        Route::Base | Route::Catalog | Route::Upload { .. } | Route::Uploads { .. } => return Ok(()),
-        Route::Tags { .. } | Route::Referrers { .. } => "NAME_UNKNOWN",
+        Route::Base | Route::Catalog | Route::Upload { .. } | Route::Uploads { .. } => return Ok(None),
+        // The specification has no 404 here: who asks for referrers that are elsewhere is told that none are here.
+        Route::Referrers { .. } => return referrers::none().map(Some),
+        Route::Tags { .. } => "NAME_UNKNOWN",
     };
     Err(Error::absent(code, "this node holds no content of that registry (ns): ask the registry itself"))
 }
@@ -147,9 +151,10 @@ fn is_known(call: &Call, digest: &Digest) -> bool {
     header.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == ours)
 }
 
-/// 304 for content the client has.
-fn not_modified(digest: &Digest) -> Response {
+/// 304 for content the client has, with the `Cache-Control` that the 200 would have (RFC 9110 15.4.5).
+fn not_modified(digest: &Digest, cache: &'static str) -> Response {
     let mut response = bare(StatusCode::NOT_MODIFIED);
+    response.headers_mut().insert(http::header::CACHE_CONTROL, HeaderValue::from_static(cache));
     set_digest(&mut response, digest);
     response
 }

@@ -8,6 +8,9 @@ use super::super::body::Piece;
 use super::super::error::Error;
 use super::etag;
 
+/// `Cache-Control` of every answer about a blob.
+pub(super) const CACHE: &str = "private, max-age=31536000, immutable";
+
 /// What is sent of a blob.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -22,7 +25,7 @@ pub(super) fn describe(headers: &mut HeaderMap, length: u64) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     // Not `public`: who may read it is asked each time.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(CACHE));
 }
 
 /// Plans the answer for a blob of `size` bytes. `boundary` separates the parts when there are several: text that the

@@ -45,6 +45,12 @@ pub(super) async fn get(call: &Call, name: &RepositoryName, subject: &Digest) ->
     Ok(response)
 }
 
+/// The index of nothing.
+pub(super) fn none() -> Result<Response, Error> {
+    let (body, _) = index(&Listing { items: Vec::new(), more: false })?;
+    Ok(answer(OCI_INDEX, body))
+}
+
 /// The index, and how many of the items it holds: at least one, if there are any.
 fn index(listing: &Listing<Referrer>) -> Result<(Vec<u8>, usize), Error> {
     let mut body = format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":["#).into_bytes();

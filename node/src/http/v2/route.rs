@@ -208,7 +208,10 @@ mod tests {
             (format!("/v2/a/b/blobs/uploads/{ID}"), Route::Upload { name: name("a/b"), id: ID.parse().unwrap() }),
             (format!("/v2/a/b/referrers/sha256:{HEX}"), Route::Referrers { name: name("a/b"), digest }),
         ];
+        let documented = include_str!("../../../../docs/api.md");
         for (path, route) in table {
+            let label = format!("(label `{}`)", route.label());
+            assert!(documented.contains(&label), "docs/api.md says nothing of {label}");
             assert_eq!(Route::parse(&path), Ok(route), "{path}");
         }
     }
