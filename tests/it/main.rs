@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "a story fails by panicking with its evidence, in its steps as in its test function"
 )]
 

@@ -369,7 +369,7 @@ impl Worker<'_> {
         let may = self.loose_links();
         let loose = may.clone();
         let intent = async move {
-            store.collect_garbage(false).await?;
+            store.collect_garbage(false, &|| false).await?;
             let mut must = Vec::new();
             for (key, _) in loose {
                 let Key::Link(repository, digest) = &key else { continue };
