@@ -185,7 +185,7 @@ impl Look<'_> {
             }
         }
         for (at, event) in events.iter().enumerate() {
-            let expected = at as u64;
+            let expected = at as u64 + 1;
             unless(event.seq == expected, || format!("event {} stands where {expected} belongs", event.seq))?;
         }
         let mut told = events.iter().filter(|event| event.act.request.starts_with("step ")).peekable();
