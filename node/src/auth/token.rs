@@ -79,7 +79,7 @@ impl Reader {
         self.key.sign(claims)
     }
 
-    /// See [`Key::open`].
+    /// Reads a token: `None` unless our key made it. Expiry and audience are the caller's to judge.
     pub(super) fn open(&self, token: &str) -> Option<Arc<Claims>> {
         let (payload, mac) = self.key.verified(token)?;
         if let Some(claims) = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(&mac) {

@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::body::BLOCK;
 
@@ -14,14 +15,25 @@ pub const SMALL: usize = 64 * 1024;
 /// Memory kept in blocks of each size while nobody uses them.
 const KEPT: usize = 4 << 20;
 
+/// Reads from the disk at the same time, all downloads together: enough to keep it busy, few enough that threads which
+/// copy cold blobs do not push aside those that serve hot ones.
+const DISK_READS: usize = 4;
+
 /// The blocks not in use. Cheap to clone; all clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Blocks(Arc<Shelves>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shelves {
     small: Mutex<Vec<Vec<u8>>>,
     large: Mutex<Vec<Vec<u8>>>,
+    disk: Semaphore,
+}
+
+impl Default for Shelves {
+    fn default() -> Self {
+        Self { small: Mutex::default(), large: Mutex::default(), disk: Semaphore::new(DISK_READS) }
+    }
 }
 
 impl Shelves {
@@ -39,6 +51,12 @@ pub struct Block {
 }
 
 impl Blocks {
+    /// A turn at the disk, for a read that has to wait for it.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // Never closed: without a permit the read simply goes ahead.
+        self.0.disk.acquire().await.ok()
+    }
+
     /// A block of `len` bytes, at most [`BLOCK`], whose content is whatever was there before.
     #[must_use]
     pub fn take(&self, len: usize) -> Block {

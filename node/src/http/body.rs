@@ -27,7 +27,7 @@ use super::traffic::Exchange;
 use crate::workers::{Lost, Scope};
 
 /// Largest block read from a file at once.
-pub const BLOCK: usize = 256 * 1024;
+pub const BLOCK: usize = 512 * 1024;
 
 /// Longest time for the whole of a small body ([`Receiving::collect_short`]), which one packet or two carry: anyone
 /// may send those, without log-in.
@@ -384,9 +384,11 @@ impl FileBody {
 
     fn begin(&mut self, block: Block, at: u64) {
         self.advance(block.len());
-        let (file, scope) = (Arc::clone(&self.file), self.scope.clone());
-        self.reading =
-            Some(Box::pin(async move { scope.run_blocking("read blob", move || fill(&*file, block, at)).await }));
+        let (file, scope, blocks) = (Arc::clone(&self.file), self.scope.clone(), self.blocks.clone());
+        self.reading = Some(Box::pin(async move {
+            let _turn = blocks.turn().await;
+            scope.run_blocking("read blob", move || fill(&*file, block, at)).await
+        }));
     }
 
     /// The disk was waited for, so it will be again: begin the next block while this one is sent.

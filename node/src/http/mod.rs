@@ -1,6 +1,6 @@
 //! The HTTP edge: requests in, rooms below asked, answers out.
 //!
-//! [`Server`] owns the listeners and the connections. [`respond`] takes one request through the same steps whatever it
+//! [`Server`] owns the listeners and the connections. [`respond()`] takes one request through the same steps whatever it
 //! asks for: an id, who is asking, which route, the handler, the numbers and the log line. A handler reaches the
 //! registry only with a permit, so a route without authorisation does not compile. Nothing here decides what is
 //! allowed or what is true; that is [`crate::policy`] and [`crate::registry`].

@@ -1,6 +1,6 @@
 //! `/v2/`: the OCI distribution API.
 //!
-//! [`answer`] reads the path once ([`route`]), finds out who is asking, and calls the handler of route and method.
+//! `answer` reads the path once ([`route`]), finds out who is asking, and calls the handler of route and method.
 //!
 //! `ns`: this listener serves what is stored here and asks no upstream. A read that names another registry by `ns` is
 //! answered 404 (or with no referrers), so that a client goes on to that registry itself; our own name is taken as if it were absent.

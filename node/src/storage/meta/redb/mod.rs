@@ -1,6 +1,6 @@
 //! The embedded metadata engine: one redb file.
 //!
-//! Owns the file and the thread that writes to it; nobody else may open it. Writes go through [`writer`], many to one
+//! Owns the file and the thread that writes to it; nobody else may open it. Writes go through the `writer`, many to one
 //! synced transaction; reads look at the last committed state on the calling thread. A crash loses only what was not
 //! answered; opening the file again takes milliseconds, whatever its size (quick repair).
 //!
