@@ -1,10 +1,16 @@
 //! What the figures were measured on. Reads `/proc` and asks each program for its version; holds no state.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, BufReader};
 use std::path::Path;
 use std::process::Command;
 
+use rustix::fs::{Advice, fadvise};
+
 use crate::server::Ground;
+
+/// Read at a time while the page cache is filled.
+const FILL: usize = 1 << 20;
 
 /// A markdown list: the machine, its system, the versions.
 pub(crate) fn describe(ground: &Ground) -> String {
@@ -32,6 +38,20 @@ pub(crate) fn describe(ground: &Ground) -> String {
 /// The load averages of 1, 5 and 15 minutes.
 pub(crate) fn load() -> String {
     read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" ")
+}
+
+/// Fills the page cache, as it is on a machine that has been up for a while: with the holes of a sparse file, so that
+/// nothing is written. Without it a contestant pays, by chance, for memory that the hypervisor has to hand out again:
+/// a virtual machine may give free pages back after seconds, and taking one up costs more than filling it.
+pub(crate) fn fill_page_cache(dir: &Path) -> io::Result<()> {
+    let kib = |name| value(&read("/proc/meminfo"), name).and_then(|kib| kib.split(' ').next()?.parse::<u64>().ok());
+    let (Some(total), Some(available)) = (kib("MemTotal"), kib("MemAvailable")) else { return Ok(()) };
+    let path = dir.join("page-cache");
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
+    file.set_len(available.saturating_sub(total / 20) * 1024)?;
+    fadvise(&file, 0, None, Advice::Sequential)?;
+    io::copy(&mut BufReader::with_capacity(FILL, &file), &mut io::sink())?;
+    Ok(())
 }
 
 /// Whether `dir` lies in memory: what is written there is not on a disk, so nothing durable could be measured.

@@ -1,11 +1,14 @@
 //! What to measure and how much of it: the command line, turned into a [`Plan`] once.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::client::PushStyle;
 use crate::footprint::AT_ONCE;
+use crate::machine;
 use crate::push::LAYERS;
+use crate::server::Ground;
 
 /// What `--help` prints.
 pub(crate) const USAGE: &str = "\
@@ -180,6 +183,15 @@ impl Plan {
         let push = self.rounds * 3 * (self.pushed + self.small * self.pushes + LAYERS * self.layer);
         let memory = AT_ONCE * self.weighed;
         (pull.max(push).max(memory) / 10 * 11) as u64
+    }
+
+    /// Brings the machine's memory into the state it has after some time; a quick run is too short for it to matter.
+    pub(crate) fn warm(&self, ground: &Ground) -> io::Result<()> {
+        if self.quick {
+            return Ok(());
+        }
+        eprintln!("filling the page cache");
+        machine::fill_page_cache(&ground.dir)
     }
 
     /// Whether a row is to be measured.

@@ -34,6 +34,7 @@ pub(crate) fn run(ground: &Ground, plan: &Plan, report: &mut Report) -> io::Resu
     if !plan.wants_any(&[Row::Large1, Row::Large16, Row::Large64, Row::Small, Row::Cold, Row::Manifest]) {
         return Ok(());
     }
+    plan.warm(ground)?;
     let all = [Portolan, NginxBuffered, NginxSendfile, Registry];
     let mut field = Field::start(ground, "pull", &all);
     large(&mut field, plan, report);

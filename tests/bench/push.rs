@@ -29,6 +29,7 @@ pub(crate) fn run(ground: &Ground, plan: &Plan, report: &mut Report) -> io::Resu
         return Ok(());
     }
     let all = [Portolan, PortolanUnsynced, Registry];
+    plan.warm(ground)?;
     let who = if plan.wants(Row::PushLarge) { &all[..] } else { &[Portolan, Registry] };
     let field = Field::start(ground, "push", who);
     large(&field, plan, report);
