@@ -25,6 +25,7 @@ use crate::storage::{Health, Room, RoomLimits};
 use crate::telemetry::Metrics;
 use crate::workers::Scope;
 use crate::world::scratch::Scratch;
+use crate::world::until::until;
 use crate::world::{RealClock, RealDisk, RealEntropy};
 
 const PASSWORD: &str = "correct horse";
@@ -442,10 +443,10 @@ async fn a_refusal_reaches_one_who_is_still_sending() {
     let mut stream = edge.connect().await;
     let head = "PUT /v2/a/b/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
+    // The refusal is there by now, and the whole body is sent before it is looked at, as simple clients do.
+    stream.readable().await.unwrap();
     for _ in 0..10 {
-        // The whole body is sent before the answer is looked at, as simple clients do.
         stream.write_all(&[b'x'; 100_000]).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
@@ -610,25 +611,20 @@ async fn a_body_that_stalls_ends_its_request() {
     assert_eq!(edge.admin("PATCH", &location, "", b"abc").await.status, 202);
 }
 
-/// Sends a byte now and then; whether the other side answers 408 within five seconds.
+/// Waits for an answer, and sends one more byte each time none has come for a while, well within the time one piece
+/// may take; whether the answer is 408 before 25 bytes.
 async fn trickled(edge: &Edge, head: String) -> bool {
     let mut stream = edge.connect().await;
     stream.write_all(head.as_bytes()).await.unwrap();
-    let (mut reads, mut writes) = stream.split();
-    let mut bytes = Vec::new();
-    let drip = async {
-        loop {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            if writes.write_all(b"x").await.is_err() {
-                std::future::pending::<()>().await;
-            }
+    for _ in 0..25 {
+        if tokio::time::timeout(Duration::from_millis(200), stream.readable()).await.is_ok() {
+            let mut bytes = Vec::new();
+            let _ = stream.read_to_end(&mut bytes).await;
+            return Answer::read(&bytes).status == 408;
         }
-    };
-    tokio::select! {
-        () = drip => false,
-        () = tokio::time::sleep(Duration::from_secs(5)) => false,
-        _ = reads.read_to_end(&mut bytes) => Answer::read(&bytes).status == 408,
+        stream.write_all(b"x").await.unwrap();
     }
+    false
 }
 
 #[tokio::test]
@@ -660,23 +656,23 @@ async fn a_connection_that_only_pings_is_idle() {
     stream.write_all(&frame(4, 0, 0, &[])).await.unwrap();
     // GET / on `x`, by the static table of HPACK alone (RFC 7541 appendix A).
     stream.write_all(&frame(1, 5, 1, &[0x82, 0x86, 0x84, 0x01, 0x01, b'x'])).await.unwrap();
-    let (mut reads, mut writes) = stream.split();
+    // One ping after the other: each is sent when the one before was answered.
+    let (ping, mut answered) = (frame(6, 0, 0, &[7; 8]), 0);
     let pings = async {
-        loop {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            if writes.write_all(&frame(6, 0, 0, &[7; 8])).await.is_err() {
-                std::future::pending::<()>().await;
+        let mut bytes = Vec::new();
+        while stream.write_all(&ping).await.is_ok() {
+            while !bytes.windows(8).any(|part| part == [7; 8]) {
+                if !matches!(stream.read_buf(&mut bytes).await, Ok(1..)) {
+                    return;
+                }
             }
+            bytes.clear();
+            answered += 1;
         }
     };
-    let mut bytes = Vec::new();
-    let ended = tokio::select! {
-        () = pings => false,
-        () = tokio::time::sleep(Duration::from_secs(5)) => false,
-        _ = reads.read_to_end(&mut bytes) => true,
-    };
-    assert!(ended, "pings ask for nothing");
-    assert!(bytes.windows(8).any(|part| part == [7; 8]), "they were answered before");
+    let ended = tokio::time::timeout(Duration::from_secs(5), pings).await;
+    assert!(ended.is_ok(), "pings ask for nothing");
+    assert!(answered > 1, "they were answered before");
 }
 
 #[tokio::test]
@@ -699,13 +695,16 @@ async fn an_answer_nobody_reads_is_given_up() {
     let edge = Edge::with(quick()).await;
     let bytes = super::body::tests::pattern(7 << 20);
     let digest = edge.push_blob("open/app", &bytes).await;
+    until("the end of the push", || edge.app.metrics().connections.get() == 0).await;
     let mut stream = edge.connect().await;
     let many = format!("GET /v2/open/app/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(8);
     stream.write_all(many.as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(edge.app.metrics().connections.get(), 1, "not at once");
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(edge.app.metrics().connections.get(), 0, "nobody read it");
+    let connections = &edge.app.metrics().connections;
+    until("the one connection", || connections.get() == 1).await;
+    let began = tokio::time::Instant::now();
+    until("its end, as nobody read", || connections.get() == 0).await;
+    assert!(began.elapsed() >= Duration::from_millis(300), "not at once");
+    assert!(edge.app.metrics().render().contains(r#"refused_connections_total{outcome="stalled"} 1"#));
 }
 
 #[tokio::test]
@@ -718,11 +717,11 @@ async fn draining_finishes_what_runs_and_takes_nothing_new() {
         basic()
     );
     running.write_all(head.as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    until("the request", || edge.app.metrics().in_flight.get() == 1).await;
     let stop = edge.scope.stop(Duration::from_secs(5));
     let rest = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        assert!(TcpStream::connect(edge.address).await.is_err(), "nothing new is taken");
+        let refused = async { while TcpStream::connect(edge.address).await.is_ok() {} };
+        assert!(tokio::time::timeout(Duration::from_secs(5), refused).await.is_ok(), "nothing new is taken");
         running.write_all(b"lo").await.unwrap();
         let mut bytes = Vec::new();
         running.read_to_end(&mut bytes).await.unwrap();
