@@ -1,5 +1,7 @@
 //! Blobs, manifests, tags and referrers, as a client sees them come and go.
 
+use std::collections::BTreeSet;
+
 use protocol::Digest;
 
 use super::{Edge, basic};
@@ -126,6 +128,37 @@ async fn manifests_tags_and_referrers() {
     assert_eq!(edge.admin("GET", "/v2/a/b/manifests/1", "", b"").await.status, 404);
     assert_eq!(edge.admin("DELETE", &format!("/v2/a/b/manifests/{digest}"), "", b"").await.status, 202);
     assert_eq!(edge.admin("GET", "/v2/a/b/manifests/2", "", b"").await.status, 404);
+}
+
+#[tokio::test]
+async fn long_referrers_come_page_by_page() {
+    let edge = Edge::start().await;
+    let (config, subject) = (edge.push_blob("a/b", b"{}").await, Digest::sha256(b"subject"));
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let mut pushed = BTreeSet::new();
+    for n in 0..5 {
+        // Each character takes six bytes as JSON, and one where lengths are counted.
+        let note = format!("{n}{}", "\\u0001".repeat(250_000));
+        let about = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{kind}","config":{{"mediaType":"a/x","digest":"{config}","size":2}},"layers":[],"subject":{{"mediaType":"{kind}","digest":"{subject}","size":1}},"annotations":{{"note":"{note}"}}}}"#
+        );
+        let target = format!("/v2/a/b/manifests/{n}");
+        let answer = edge.admin("PUT", &target, &format!("Content-Type: {kind}\r\n"), about.as_bytes()).await;
+        assert_eq!(answer.status, 201, "{}", answer.head);
+        pushed.insert(Digest::sha256(about.as_bytes()).to_string());
+    }
+    let (mut target, mut listed, mut pages) = (format!("/v2/a/b/referrers/{subject}"), BTreeSet::new(), 0);
+    loop {
+        let page = edge.admin("GET", &target, "", b"").await;
+        assert!(page.status == 200 && page.body.len() <= 4 << 20, "{}", page.head);
+        for entry in page.json()["manifests"].as_array().unwrap() {
+            assert!(listed.insert(entry["digest"].as_str().unwrap().to_owned()), "none twice");
+        }
+        pages += 1;
+        let Some(link) = page.header("link") else { break };
+        target = link.strip_prefix('<').and_then(|link| link.split_once('>')).unwrap().0.to_owned();
+    }
+    assert_eq!((listed, pages), (pushed, 3));
 }
 
 #[tokio::test]
