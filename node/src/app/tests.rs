@@ -2,8 +2,11 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use tokio::sync::mpsc;
+
 use super::*;
 use crate::world::scratch::Scratch;
+use crate::world::stepped::Stepped;
 
 fn config(dir: &Scratch) -> Config {
     let mut config = Config::default();
@@ -94,17 +97,16 @@ fn a_period_goes_on_over_a_restart() {
 
 #[tokio::test]
 async fn a_turn_that_panics_is_not_the_last() {
-    let (scope, turns) = (Scope::new(), Arc::new(AtomicU32::new(0)));
-    let seen = Arc::clone(&turns);
+    let (scope, turns) = (Scope::new(), AtomicU32::new(0));
+    let (tell, mut begun) = mpsc::unbounded_channel();
     let work: Work = Box::new(move || {
-        let turn = seen.fetch_add(1, Ordering::Relaxed);
+        let turn = turns.fetch_add(1, Ordering::Relaxed);
+        let _ = tell.send(turn);
         Box::pin(async move { assert!(turn > 1, "on purpose") })
     });
-    let moment = Duration::from_millis(1);
-    repeat(&scope, Arc::new(RealClock::new()), Turn { name: "test", period: moment, first: moment }, work);
-    while turns.load(Ordering::Relaxed) < 4 {
-        tokio::time::sleep(moment).await;
-    }
+    let hour = Duration::from_secs(3600);
+    repeat(&scope, Arc::new(Stepped::default()), Turn { name: "test", period: hour, first: hour }, work);
+    while begun.recv().await.unwrap() < 3 {}
     assert_eq!(scope.stop(Duration::from_secs(5)).await, 0);
     assert_eq!(scope.panics(), 2);
 }

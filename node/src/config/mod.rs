@@ -228,7 +228,7 @@ pub struct Limits {
     pub blob: ByteSize,
     /// Upload sessions, all together.
     pub uploads: u32,
-    /// Upload sessions of one principal.
+    /// Upload sessions of one principal. At this limit a new one takes the place of an empty one unused for 5 minutes.
     pub uploads_per_principal: u32,
     /// Time without a request after which an upload session is given up.
     pub upload_idle: Period,

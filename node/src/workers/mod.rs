@@ -150,28 +150,19 @@ fn gone(name: &'static str, error: &tokio::task::JoinError) -> Lost {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    async fn until(scope: &Scope, panics: u64) {
-        for _ in 0..500 {
-            if scope.panics() == panics {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        assert_eq!(scope.panics(), panics);
-    }
+    use crate::world::until::until;
 
     #[tokio::test]
     async fn panics_are_counted_whoever_waits_and_end_nothing_else() {
         let scope = Scope::new();
         scope.spawn("nobody waits", async { panic!("on purpose") });
-        until(&scope, 1).await;
+        until("the first panic", || scope.panics() == 1).await;
         assert_eq!(scope.run("waited for", async { panic!("on purpose") }).await, Err::<(), _>(Lost("waited for")));
         let blocking = scope.run_blocking("blocking", || panic!("on purpose {}", 1)).await;
         assert_eq!(blocking, Err::<(), _>(Lost("blocking")));
         assert_eq!(scope.panics(), 3);
         scope.thread("thread", || panic!("on purpose")).unwrap();
-        until(&scope, 4).await;
+        until("the panic of the thread", || scope.panics() == 4).await;
         assert_eq!(scope.run("fine", async { 7 }).await, Ok(7));
         assert_eq!(scope.stop(Duration::from_secs(5)).await, 0, "what panicked is gone");
     }

@@ -14,6 +14,8 @@ pub mod outbound;
 pub(crate) mod scratch;
 #[cfg(test)]
 pub(crate) mod stepped;
+#[cfg(test)]
+pub(crate) mod until;
 
 pub use clock::RealClock;
 pub use disk::RealDisk;

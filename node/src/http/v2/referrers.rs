@@ -1,6 +1,9 @@
 //! `GET …/referrers/<digest>`: an image index of what speaks about a manifest; empty when nothing does.
 
+use std::collections::BTreeMap;
+
 use http::{HeaderName, HeaderValue};
+use protocol::manifest::MAX_BYTES;
 use protocol::media_type::OCI_INDEX;
 use protocol::{Descriptor, Digest, MediaType, RepositoryName};
 
@@ -14,8 +17,11 @@ use crate::registry::{Listing, Referrer};
 
 const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
-/// A page is an image index, and clients read no index of more than 4 MiB.
-const MAX_BODY: usize = 3 << 20;
+/// A page is an image index, and clients read no index of more.
+const MAX_BODY: usize = MAX_BYTES;
+
+/// What stands behind the entries.
+const END: &[u8] = b"]}";
 
 pub(super) async fn get(call: &Call, name: &RepositoryName, subject: &Digest) -> Result<Response, Error> {
     let permit = call.permit::<Pull>(name).await?;
@@ -51,22 +57,27 @@ pub(super) fn none() -> Result<Response, Error> {
     Ok(answer(OCI_INDEX, body))
 }
 
-/// The index, and how many of the items it holds: at least one, if there are any.
+/// The index, and how many of the items it holds: at least one, if there are any. Annotations that are too long for a
+/// page of their own are left out: a page nobody can read would end the listing for everyone.
 fn index(listing: &Listing<Referrer>) -> Result<(Vec<u8>, usize), Error> {
     let mut body = format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":["#).into_bytes();
     let mut shown = 0;
     for item in &listing.items {
-        let text = serde_json::to_vec(&descriptor(item)).map_err(Error::internal)?;
+        let mut text = serde_json::to_vec(&descriptor(item)).map_err(Error::internal)?;
+        let fits = |len: usize| body.len() + 1 + len + END.len() <= MAX_BODY;
         if shown > 0 {
-            if body.len() + text.len() > MAX_BODY {
+            if !fits(text.len()) {
                 break;
             }
             body.push(b',');
+        } else if !fits(text.len()) {
+            let bare = Descriptor { annotations: BTreeMap::new(), ..descriptor(item) };
+            text = serde_json::to_vec(&bare).map_err(Error::internal)?;
         }
         body.extend_from_slice(&text);
         shown += 1;
     }
-    body.extend_from_slice(b"]}");
+    body.extend_from_slice(END);
     Ok((body, shown))
 }
 
@@ -104,8 +115,23 @@ mod tests {
         let items = (0..10).map(|n| referrer(n, 1 << 20)).collect();
         let (body, shown) = index(&Listing { items, more: false }).unwrap();
         let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(shown, 2);
+        assert_eq!(shown, 3);
         assert_eq!(value["manifests"][1]["artifactType"], "application/x.sig");
-        assert!(index(&Listing { items: vec![referrer(1, 5 << 20)], more: false }).unwrap().1 == 1);
+    }
+
+    #[test]
+    fn no_page_is_longer_than_a_manifest_may_be() {
+        let page = |items: Vec<Referrer>| index(&Listing { items, more: false }).unwrap();
+        let alone = page(vec![referrer(1, 0)]).0.len();
+        // Filled up to the last byte, and one byte more.
+        for (over, shown) in [(0, 2), (1, 1)] {
+            let entry = alone - page(vec![]).0.len();
+            let second = referrer(2, MAX_BODY - alone - entry - 1 + over);
+            let (body, found) = page(vec![referrer(1, 0), second]);
+            assert_eq!((found, body.len()), (shown, if over == 0 { MAX_BODY } else { alone }));
+        }
+        let (body, shown) = page(vec![referrer(1, MAX_BODY), referrer(2, 0)]);
+        let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((shown, value["manifests"][0].get("annotations")), (2, None), "one too long stands without them");
     }
 }

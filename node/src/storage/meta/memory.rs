@@ -12,8 +12,8 @@ use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, T
 
 use super::{
     Act, Answer, BlobRow, Candidate, Counts, DeletedManifest, Event, LinkBlob, Listing, MetaError, MetaStore,
-    MountBlob, Page, Project, PublishManifest, Published, Referrer, StoredManifest, TagVersion, UnlinkedBlob, Verdict,
-    What,
+    MountBlob, Page, Project, PublishManifest, Published, Referrer, StoredManifest, TagVersion, TextRoom, UnlinkedBlob,
+    Verdict, What,
 };
 
 /// The engine. Cheap to clone; all clones are the same one.
@@ -293,9 +293,20 @@ impl State {
 
 /// Cuts a page out of everything, given in order with the names to page by.
 fn page<T>(all: impl Iterator<Item = (String, T)>, page: &Page) -> Listing<T> {
-    let mut rest = all.filter(|(name, _)| page.after.as_ref().is_none_or(|after| name > after)).map(|(_, item)| item);
-    let items: Vec<T> = rest.by_ref().take(page.limit).collect();
-    Listing { items, more: rest.next().is_some() }
+    page_while(all, page, |_| true)
+}
+
+/// A page that also ends before the first item that does not fit.
+fn page_while<T>(all: impl Iterator<Item = (String, T)>, page: &Page, mut fits: impl FnMut(&T) -> bool) -> Listing<T> {
+    let mut listing = Listing { items: Vec::new(), more: false };
+    for (_, item) in all.filter(|(name, _)| page.after.as_ref().is_none_or(|after| name > after)) {
+        if listing.items.len() == page.limit || !fits(&item) {
+            listing.more = true;
+            break;
+        }
+        listing.items.push(item);
+    }
+    listing
 }
 
 impl MemoryMeta {
@@ -422,7 +433,9 @@ impl MetaStore for MemoryMeta {
             let entries = referring.map(|manifest| &manifest.referrer).filter(|entry| {
                 artifact_type.is_none_or(|artifact_type| entry.artifact_type.as_ref() == Some(artifact_type))
             });
-            page(entries.map(|entry| (entry.digest.to_string(), entry.clone())), &want)
+            let mut room = TextRoom::default();
+            let all = entries.map(|entry| (entry.digest.to_string(), entry.clone()));
+            page_while(all, &want, |entry| room.takes(entry))
         })
     }
 

@@ -22,6 +22,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use protocol::manifest;
 use protocol::{ContentRoot, Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +110,28 @@ pub struct Referrer {
     pub artifact_type: Option<MediaType>,
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
+}
+
+/// Most bytes of annotations on one page of referrers, as JSON: what a manifest may have in all. A thousand manifests
+/// may each bring as much, and a page is in memory.
+pub const REFERRERS_TEXT: usize = manifest::MAX_BYTES;
+
+/// What is left of [`REFERRERS_TEXT`] while a page fills.
+#[derive(Debug, Default)]
+struct TextRoom {
+    used: Option<usize>,
+}
+
+impl TextRoom {
+    /// Whether the page goes on with this entry; it does with a first one, however long.
+    fn takes(&mut self, entry: &Referrer) -> bool {
+        // Four quotes, a colon and a comma for each.
+        let text: usize = entry.annotations.iter().map(|(key, value)| key.len() + value.len() + 6).sum();
+        let used = self.used.map_or(text, |used| used + text);
+        let fits = self.used.is_none() || used <= REFERRERS_TEXT;
+        self.used = Some(used);
+        fits
+    }
 }
 
 /// A part of a sorted listing: what comes after a name, and how many of it.
@@ -431,7 +454,8 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
     fn repositories(&self, page: Page) -> Answer<'_, Listing<RepositoryName>>;
 
     /// Manifests of a repository whose subject is `subject`, by digest (the text form orders the pages), only those of
-    /// `artifact_type` when one is given.
+    /// `artifact_type` when one is given. A page ends early, with more to follow, before its annotations exceed
+    /// [`REFERRERS_TEXT`]; a first entry is there whatever its length.
     fn referrers<'a>(
         &'a self,
         repository: &'a RepositoryName,

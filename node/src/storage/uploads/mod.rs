@@ -27,7 +27,7 @@ use protocol::{ContentRoot, Digest};
 use super::{Health, Room};
 use crate::workers::{Lost, Scope};
 use pen::Pen;
-use table::{Claim, Claimed, Home};
+use table::{Claim, Claimed, Home, Registered};
 
 pub use session::{Begin, SessionInfo, UploadId, UploadIdError};
 pub use writer::Writer;
@@ -159,7 +159,7 @@ pub struct UploadLimits {
     pub max_blob: u64,
     /// Sessions, all together.
     pub sessions: u64,
-    /// Sessions of one principal.
+    /// Sessions of one principal. At this limit a new one takes the place of the longest forgotten empty one.
     pub per_principal: u64,
     /// A session is given up when nothing happens for so long.
     pub idle: Duration,
@@ -215,17 +215,23 @@ impl Uploads {
         self.0.check_room()
     }
 
-    /// Begins a session; its sidecar is written when this returns.
+    /// Begins a session; its sidecar is written when this returns, and the files of one that was given up for it are
+    /// gone.
     ///
     /// # Errors
     /// [`UploadError::TooMany`], [`UploadError::Full`], [`UploadError::ReadOnly`], [`UploadError::Io`].
     pub async fn begin(&self, begin: Begin) -> Result<SessionInfo, UploadError> {
-        let (claim, record) = self.0.register(begin, false)?;
-        let work = move || match claim.home.write_sidecar(&record, true) {
-            Ok(()) => Ok(record.info.clone()),
-            Err(error) => {
-                claim.discard();
-                Err(error)
+        let Registered { claim, record, given_up } = self.0.register(begin, false)?;
+        let work = move || {
+            if let Some(forgotten) = given_up {
+                forgotten.discard();
+            }
+            match claim.home.write_sidecar(&record, true) {
+                Ok(()) => Ok(record.info.clone()),
+                Err(error) => {
+                    claim.discard();
+                    Err(error)
+                }
             }
         };
         self.0.blocking("begin upload", work).await
@@ -235,9 +241,11 @@ impl Uploads {
     ///
     /// # Errors
     /// As [`Uploads::begin`].
-    #[expect(clippy::unused_async, reason = "whether it waits for the disk is this room's business")]
     pub async fn begin_once(&self, begin: Begin) -> Result<Writer, UploadError> {
-        let (claim, record) = self.0.register(begin, true)?;
+        let Registered { claim, record, given_up } = self.0.register(begin, true)?;
+        if let Some(forgotten) = given_up {
+            self.discard("give up forgotten upload", forgotten).await?;
+        }
         Ok(Writer::new(claim, record))
     }
 
@@ -277,12 +285,15 @@ impl Uploads {
     /// As [`Uploads::open`].
     pub async fn cancel(&self, id: &UploadId) -> Result<(), UploadError> {
         let (claim, _) = self.claim(id, false).await?;
-        self.0
-            .blocking("cancel upload", move || {
-                claim.discard();
-                Ok(())
-            })
-            .await
+        self.discard("cancel upload", claim).await
+    }
+
+    async fn discard(&self, name: &'static str, claim: Claim) -> Result<(), UploadError> {
+        let work = move || {
+            claim.discard();
+            Ok(())
+        };
+        self.0.blocking(name, work).await
     }
 
     /// Stages bytes that are in memory already and whose digest the caller computed: checks it again, syncs.
@@ -310,12 +321,7 @@ impl Uploads {
         for id in self.0.expired() {
             // Taken by another call meanwhile: fine as well.
             let Ok((claim, _)) = self.claim(&id, true).await else { continue };
-            self.0
-                .blocking("expire upload", move || {
-                    claim.discard();
-                    Ok(())
-                })
-                .await?;
+            self.discard("expire upload", claim).await?;
             given_up += 1;
         }
         Ok(given_up)

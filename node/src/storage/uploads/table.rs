@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use protocol::seam::{Access, Clock, Entropy, EntryKind, FileSystem};
 use protocol::{Algorithm, Timestamp};
@@ -23,6 +24,10 @@ use crate::workers::Scope;
 
 /// Longest sidecar read: names, two hash states and a tree of 2^40 groups fit ten times.
 const SIDECAR_MAX: u64 = 64 * 1024;
+
+/// A session without a byte that nobody had for so long may be given up for a new one of the same principal. Longer
+/// than any client waits between POST and its first byte, short enough that clients that hang up lock nobody out.
+const FORGOTTEN: Duration = Duration::from_secs(5 * 60);
 
 /// What all uploads of a node share.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ struct Entry {
     record: Arc<Record>,
     once: bool,
     in_use: Option<InUse>,
+    /// When it was last let go, by the monotonic clock: a wall clock that is set must not make it look forgotten.
+    rests_since: Duration,
 }
 
 #[derive(Debug)]
@@ -59,6 +66,16 @@ struct InUse {
     turn: u64,
     /// Its writer was dropped; what it began on the disk is ending.
     draining: bool,
+}
+
+/// A new session, claimed.
+#[derive(Debug)]
+pub(super) struct Registered {
+    pub(super) claim: Claim,
+    pub(super) record: Arc<Record>,
+    /// The forgotten session that made place for it: out of the table, its files still to be discarded. Merely dropped,
+    /// it leaves them to the next start, as a crash does.
+    pub(super) given_up: Option<Claim>,
 }
 
 /// What came of asking for a session.
@@ -70,13 +87,27 @@ pub(super) enum Claimed {
 }
 
 impl Table {
-    fn insert(&mut self, record: Arc<Record>, once: bool, in_use: Option<InUse>) {
-        *self.by_principal.entry(Arc::clone(&record.info.principal)).or_default() += 1;
-        self.sessions.insert(record.info.id.clone(), Entry { record, once, in_use });
+    fn insert(&mut self, entry: Entry) {
+        *self.by_principal.entry(Arc::clone(&entry.record.info.principal)).or_default() += 1;
+        self.sessions.insert(entry.record.info.id.clone(), entry);
     }
 
-    fn remove(&mut self, id: &UploadId) {
-        let Some(entry) = self.sessions.remove(id) else { return };
+    /// Takes out the principal's longest forgotten session, if there is one. Looks at every session, so it is for a
+    /// principal at its limit only.
+    fn take_forgotten(&mut self, principal: &str, now: Duration) -> Option<Arc<Record>> {
+        let forgotten = self.sessions.iter().filter(|(_, entry)| {
+            &*entry.record.info.principal == principal
+                && entry.record.info.offset == 0
+                && entry.in_use.is_none()
+                && now.saturating_sub(entry.rests_since) >= FORGOTTEN
+        });
+        let (_, id) = forgotten.map(|(id, entry)| (entry.rests_since, id)).min()?;
+        let id = id.clone();
+        self.remove(&id).map(|entry| entry.record)
+    }
+
+    fn remove(&mut self, id: &UploadId) -> Option<Entry> {
+        let entry = self.sessions.remove(id)?;
         let principal = &entry.record.info.principal;
         if let Some(count) = self.by_principal.get_mut(principal) {
             *count -= 1;
@@ -84,6 +115,7 @@ impl Table {
                 self.by_principal.remove(principal);
             }
         }
+        Some(entry)
     }
 
     fn turn(&mut self) -> InUse {
@@ -116,7 +148,9 @@ impl Home {
             let Some(record) = self.read_sidecar(name) else { continue };
             let whole = record.info.offset <= files.get(record.info.id.as_str()).copied().unwrap_or(0);
             if whole && record.info.expires > now {
-                self.table().insert(Arc::new(record), false, None);
+                let rests_since = self.clock.monotonic();
+                let record = Arc::new(record);
+                self.table().insert(Entry { record, once: false, in_use: None, rests_since });
             }
         }
         for name in files.keys() {
@@ -209,23 +243,31 @@ impl Home {
         self.clock.now().plus(self.limits.idle).min(created.plus(self.limits.age))
     }
 
-    /// Registers a new session, claimed by the caller.
-    pub(super) fn register(self: &Arc<Self>, begin: Begin, once: bool) -> Result<(Claim, Arc<Record>), UploadError> {
+    /// Registers a new session, claimed by the caller. A principal at its limit gets in for the longest forgotten of
+    /// its own: clients that hang up after POST would else lock it out until those expire.
+    pub(super) fn register(self: &Arc<Self>, begin: Begin, once: bool) -> Result<Registered, UploadError> {
         self.check_room()?;
         let created = self.clock.now();
         let record = Arc::new(Record::new(self.new_id(), begin, created, self.expiry(created)));
+        let rests_since = self.clock.monotonic();
         let mut table = self.table();
-        let of_principal = table.by_principal.get(&record.info.principal).copied().unwrap_or(0);
-        if table.sessions.len() as u64 >= self.limits.sessions {
+        let principal = &record.info.principal;
+        let own = table.by_principal.get(principal).copied().unwrap_or(0) >= self.limits.per_principal;
+        // One that takes the place of another adds none.
+        if table.sessions.len() as u64 >= self.limits.sessions.saturating_add(own.into()) {
             return Err(UploadError::TooMany { limit: self.limits.sessions });
         }
-        if of_principal >= self.limits.per_principal {
-            return Err(UploadError::TooMany { limit: self.limits.per_principal });
-        }
+        let given_up = if own {
+            let forgotten = table.take_forgotten(principal, rests_since);
+            let forgotten = forgotten.ok_or(UploadError::TooMany { limit: self.limits.per_principal })?;
+            Some(Claim::new(self, &forgotten, false, 0))
+        } else {
+            None
+        };
         let in_use = table.turn();
         let claim = Claim::new(self, &record, once, in_use.turn);
-        table.insert(Arc::clone(&record), once, Some(in_use));
-        Ok((claim, record))
+        table.insert(Entry { record: Arc::clone(&record), once, in_use: Some(in_use), rests_since });
+        Ok(Registered { claim, record, given_up })
     }
 
     /// A claim on files that are no session: nothing finds them, and they go when it is dropped.
@@ -396,8 +438,10 @@ impl Drop for Claim {
             self.end(self.touched);
             return;
         }
+        let now = self.home.clock.monotonic();
         if let Some(entry) = self.home.table().sessions.get_mut(&self.id) {
             entry.in_use = None;
+            entry.rests_since = now;
         }
         self.home.released.notify_waiters();
     }

@@ -430,6 +430,85 @@ async fn limits_hold() {
     assert_eq!(taken, 90 << 20);
 }
 
+/// A node on which one principal may have two sessions for a day.
+fn two_each() -> Yard {
+    let day = Duration::from_secs(24 * 3600);
+    Yard::with(UploadLimits { max_blob: 100 << 20, sessions: 10, per_principal: 2, idle: day, age: day })
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+async fn fresh(yard: &Yard) -> Result<UploadId, UploadError> {
+    yard.uploads.begin(begin(SHA256)).await.map(|info| info.id)
+}
+
+#[tokio::test]
+async fn at_the_limit_the_longest_forgotten_empty_session_makes_place() {
+    let mut yard = two_each();
+    let first = fresh(&yard).await.unwrap();
+    yard.clock.step(MINUTE);
+    let second = fresh(&yard).await.unwrap();
+    let of_another = yard.uploads.begin(Begin { principal: "bob".into(), ..begin(SHA256) }).await.unwrap().id;
+    yard.clock.step(10 * MINUTE);
+    let third = fresh(&yard).await.unwrap();
+    assert!(matches!(yard.uploads.info(&first).await, Err(UploadError::Unknown)));
+    let sidecars = |ids: &[&UploadId]| ids.iter().map(|id| format!("{id}.session")).collect::<BTreeSet<_>>();
+    assert_eq!(yard.files(), sidecars(&[&second, &third, &of_another]), "nothing of it is left");
+    let writer = yard.uploads.begin_once(begin(SHA256)).await.unwrap();
+    assert_eq!(yard.files(), sidecars(&[&third, &of_another]), "an upload of one request gets in as well");
+    drop(writer);
+    yard.restart();
+    assert_eq!(yard.uploads.count(), 2);
+}
+
+#[tokio::test]
+async fn a_young_session_is_never_given_up() {
+    let mut yard = two_each();
+    let (used, unused) = (fresh(&yard).await.unwrap(), fresh(&yard).await.unwrap());
+    yard.clock.step(4 * MINUTE);
+    assert!(matches!(fresh(&yard).await, Err(UploadError::TooMany { limit: 2 })));
+    yard.patch(&used, b"").await.unwrap();
+    // A start counts as a use: its clients could not reach the node.
+    yard.restart();
+    yard.clock.step(4 * MINUTE);
+    assert!(matches!(fresh(&yard).await, Err(UploadError::TooMany { limit: 2 })));
+    yard.patch(&used, b"").await.unwrap();
+    yard.clock.step(2 * MINUTE);
+    let third = fresh(&yard).await.unwrap();
+    assert!(matches!(yard.uploads.info(&unused).await, Err(UploadError::Unknown)), "idle for six minutes");
+    assert!(matches!(fresh(&yard).await, Err(UploadError::TooMany { limit: 2 })));
+    assert_eq!(yard.uploads.info(&used).await.unwrap().offset, 0, "used two minutes ago");
+    assert_eq!(yard.uploads.info(&third).await.unwrap().offset, 0);
+}
+
+#[tokio::test]
+async fn a_session_with_bytes_or_in_use_is_never_given_up() {
+    let yard = two_each();
+    let (bytes, open) = (fresh(&yard).await.unwrap(), fresh(&yard).await.unwrap());
+    yard.patch(&bytes, b"x").await.unwrap();
+    let mut writer = yard.uploads.open(&open).await.unwrap();
+    yard.clock.step(60 * MINUTE);
+    assert!(matches!(fresh(&yard).await, Err(UploadError::TooMany { limit: 2 })));
+    assert!(matches!(yard.uploads.begin_once(begin(SHA256)).await, Err(UploadError::TooMany { limit: 2 })));
+    writer.append(Bytes::from_static(b"abc")).await.unwrap();
+    check(&writer.finish(&Digest::sha256(b"abc")).await.unwrap(), b"abc");
+    assert_eq!(yard.uploads.info(&bytes).await.unwrap().offset, 1);
+}
+
+#[tokio::test]
+async fn the_limit_of_all_lets_one_in_for_one_given_up() {
+    let day = Duration::from_secs(24 * 3600);
+    let yard = Yard::with(UploadLimits { max_blob: 1 << 20, sessions: 2, per_principal: 2, idle: day, age: day });
+    let first = fresh(&yard).await.unwrap();
+    fresh(&yard).await.unwrap();
+    yard.clock.step(10 * MINUTE);
+    let another = Begin { principal: "bob".into(), ..begin(SHA256) };
+    assert!(matches!(yard.uploads.begin(another).await, Err(UploadError::TooMany { limit: 2 })), "not for another's");
+    assert_eq!(yard.uploads.info(&first).await.unwrap().offset, 0);
+    fresh(&yard).await.unwrap();
+    assert_eq!(yard.uploads.count(), 2);
+}
+
 #[tokio::test]
 async fn the_gate_closes_before_and_within_an_upload() {
     let yard = Yard::new();

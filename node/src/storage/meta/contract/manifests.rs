@@ -3,7 +3,7 @@
 use protocol::{Digest, Reference};
 
 use super::{Site, act, all, at, blob, checks, manifest, needed, page, repository, tag};
-use crate::storage::meta::{DeletedManifest, Needed, Page, Published, UnlinkedBlob, What};
+use crate::storage::meta::{DeletedManifest, Needed, Page, Published, REFERRERS_TEXT, UnlinkedBlob, What};
 
 checks! {
     a_manifest_is_found_by_digest_and_tag
@@ -21,6 +21,7 @@ checks! {
     optional_blobs_are_pinned_whenever_they_come
     a_child_may_be_deleted
     referrers_are_filtered_and_paged
+    a_page_of_referrers_ends_before_its_annotations_are_too_long
 }
 
 async fn a_manifest_is_found_by_digest_and_tag(site: Site) {
@@ -298,4 +299,29 @@ async fn referrers_are_filtered_and_paged(site: Site) {
     let next = page(&signatures[1].to_string(), 2);
     assert_eq!(digests(filtered(next).await.unwrap()), (signatures[2..].to_vec(), false), "more counts what matches");
     assert_eq!(digests(site.meta.referrers(&a, &blob("x"), None, all()).await.unwrap()), (vec![], false));
+}
+
+async fn a_page_of_referrers_ends_before_its_annotations_are_too_long(site: Site) {
+    site.project("p").await;
+    let (a, long) = (repository("p/a"), blob("long"));
+    let mut whole = Vec::new();
+    for (name, len) in [("6", 3), ("7", 3), ("8", 3), ("9", 9)] {
+        let mut push = manifest("p/a", name);
+        push.subject = Some(long);
+        push.annotations = [("k".to_owned(), "v".repeat(len * (REFERRERS_TEXT / 8)))].into();
+        whole.push((site.published(push).await, len));
+    }
+    whole.sort_by_key(|(digest, _)| digest.to_string());
+    let (mut shown, mut after) = (Vec::new(), None);
+    loop {
+        let found = site.meta.referrers(&a, &long, None, Page { after, limit: 100 }).await.unwrap();
+        let text: usize = found.items.iter().map(|entry| entry.annotations["k"].len()).sum();
+        assert!(text <= REFERRERS_TEXT || found.items.len() == 1, "{text}");
+        after = found.items.last().map(|entry| entry.digest.to_string());
+        shown.extend(found.items.iter().map(|entry| entry.digest));
+        if !found.more {
+            break;
+        }
+    }
+    assert_eq!(shown, whole.iter().map(|(digest, _)| *digest).collect::<Vec<_>>(), "page by page, and none missing");
 }

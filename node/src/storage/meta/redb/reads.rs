@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::tables::{self, Kind, TOTALS, View};
 use crate::storage::meta::rows::{self, HeldRow, LinkRow, ManifestRow, TagRow, Totals};
 use crate::storage::meta::{
-    BlobRow, Candidate, Counts, Event, Listing, Page, Project, Referrer, StoredManifest, TagVersion, Verdict,
+    BlobRow, Candidate, Counts, Event, Listing, Page, Project, Referrer, StoredManifest, TagVersion, TextRoom, Verdict,
 };
 
 /// What [`crate::storage::meta::MetaStore::hold_blob`] finds before it decides whether to write.
@@ -115,10 +115,17 @@ impl View {
         page: &Page,
     ) -> Result<Listing<Referrer>, Failure> {
         let prefix = tables::referrers(repository, subject);
-        self.referrers()?.page(&prefix, after(page), page.limit, |_, value| {
-            let row: Referrer = rows::decode(value)?;
-            Ok((artifact_type.is_none() || row.artifact_type.as_ref() == artifact_type).then_some(row))
-        })
+        let mut room = TextRoom::default();
+        self.referrers()?.page_while(
+            &prefix,
+            after(page),
+            page.limit,
+            |entry| room.takes(entry),
+            |_, value| {
+                let row: Referrer = rows::decode(value)?;
+                Ok((artifact_type.is_none() || row.artifact_type.as_ref() == artifact_type).then_some(row))
+            },
+        )
     }
 
     pub(super) fn hold(&self, repository: &RepositoryName, digest: &Digest, until: Timestamp) -> Result<Hold, Failure> {

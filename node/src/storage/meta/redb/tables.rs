@@ -336,13 +336,25 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Rows<T> {
         prefix: &[u8],
         after: Option<&[u8]>,
         limit: usize,
+        item: impl FnMut(&[u8], &[u8]) -> Result<Option<I>, String>,
+    ) -> Result<Listing<I>, Failure> {
+        self.page_while(prefix, after, limit, |_| true, item)
+    }
+
+    /// A page that also ends before the first item that does not fit.
+    pub(super) fn page_while<I>(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+        mut fits: impl FnMut(&I) -> bool,
         mut item: impl FnMut(&[u8], &[u8]) -> Result<Option<I>, String>,
     ) -> Result<Listing<I>, Failure> {
         let mut listing = Listing { items: Vec::new(), more: false };
         self.scan(prefix, after, |rest, value| {
             let made = item(rest, value).map_err(|why| self.damaged(&join(&[prefix, rest]), &why))?;
             if let Some(made) = made {
-                if listing.items.len() == limit {
+                if listing.items.len() == limit || !fits(&made) {
                     listing.more = true;
                     return Ok(false);
                 }

@@ -1,0 +1,113 @@
+//! Connections: their number, their idleness, and how they end.
+
+use std::time::Duration;
+
+use protocol::Digest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{Answer, Edge, basic, quick};
+use crate::http::body::tests::pattern;
+use crate::world::until::until;
+
+/// Whether the other side ends the connection within five seconds.
+async fn ends(stream: &mut TcpStream) -> bool {
+    let mut bytes = Vec::new();
+    tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut bytes)).await.is_ok()
+}
+
+#[tokio::test]
+async fn connections_that_do_nothing_are_ended() {
+    let edge = Edge::with(quick()).await;
+    let mut silent = edge.connect().await;
+    let mut half_preface = edge.connect().await;
+    half_preface.write_all(b"PRI * HTTP/2.0").await.unwrap();
+    let mut half_head = edge.connect().await;
+    half_head.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n").await.unwrap();
+    let mut kept = edge.connect().await;
+    kept.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut fifth = edge.connect().await;
+    assert!(ends(&mut fifth).await, "over the bound of one address");
+    for (name, stream) in
+        [("silent", &mut silent), ("preface", &mut half_preface), ("head", &mut half_head), ("kept", &mut kept)]
+    {
+        assert!(ends(stream).await, "{name}");
+    }
+}
+
+/// One HTTP/2 frame (RFC 9113 section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    bytes.extend([kind, flags]);
+    bytes.extend(stream.to_be_bytes());
+    bytes.extend(payload);
+    bytes
+}
+
+#[tokio::test]
+async fn a_connection_that_only_pings_is_idle() {
+    let edge = Edge::with(quick()).await;
+    let mut stream = edge.connect().await;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&frame(4, 0, 0, &[])).await.unwrap();
+    // GET / on `x`, by the static table of HPACK alone (RFC 7541 appendix A).
+    stream.write_all(&frame(1, 5, 1, &[0x82, 0x86, 0x84, 0x01, 0x01, b'x'])).await.unwrap();
+    // One ping after the other: each is sent when the one before was answered.
+    let (ping, mut answered) = (frame(6, 0, 0, &[7; 8]), 0);
+    let pings = async {
+        let mut bytes = Vec::new();
+        while stream.write_all(&ping).await.is_ok() {
+            while !bytes.windows(8).any(|part| part == [7; 8]) {
+                if !matches!(stream.read_buf(&mut bytes).await, Ok(1..)) {
+                    return;
+                }
+            }
+            bytes.clear();
+            answered += 1;
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(5), pings).await;
+    assert!(ended.is_ok(), "pings ask for nothing");
+    assert!(answered > 1, "they were answered before");
+}
+
+#[tokio::test]
+async fn an_answer_nobody_reads_is_given_up() {
+    let edge = Edge::with(quick()).await;
+    let bytes = pattern(7 << 20);
+    let digest = edge.push_blob("open/app", &bytes).await;
+    until("the end of the push", || edge.app.metrics().connections.get() == 0).await;
+    let mut stream = edge.connect().await;
+    let many = format!("GET /v2/open/app/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(8);
+    stream.write_all(many.as_bytes()).await.unwrap();
+    let connections = &edge.app.metrics().connections;
+    until("the one connection", || connections.get() == 1).await;
+    let began = tokio::time::Instant::now();
+    until("its end, as nobody read", || connections.get() == 0).await;
+    assert!(began.elapsed() >= Duration::from_millis(300), "not at once");
+    assert!(edge.app.metrics().render().contains(r#"refused_connections_total{outcome="stalled"} 1"#));
+}
+
+#[tokio::test]
+async fn draining_finishes_what_runs_and_takes_nothing_new() {
+    let edge = Edge::with(quick()).await;
+    let digest = Digest::sha256(b"hello");
+    let mut running = edge.connect().await;
+    let head = format!(
+        "POST /v2/a/b/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n{}\r\nhel",
+        basic()
+    );
+    running.write_all(head.as_bytes()).await.unwrap();
+    until("the request", || edge.app.metrics().in_flight.get() == 1).await;
+    let stop = edge.scope.stop(Duration::from_secs(5));
+    let rest = async {
+        let refused = async { while TcpStream::connect(edge.address).await.is_ok() {} };
+        assert!(tokio::time::timeout(Duration::from_secs(5), refused).await.is_ok(), "nothing new is taken");
+        running.write_all(b"lo").await.unwrap();
+        let mut bytes = Vec::new();
+        running.read_to_end(&mut bytes).await.unwrap();
+        assert_eq!(Answer::read(&bytes).status, 201);
+    };
+    let (left, ()) = tokio::join!(stop, rest);
+    assert_eq!(left, 0);
+}
