@@ -6,12 +6,15 @@
 //! dependency tree and the lints in `protocol/.clippy.toml` keep it so.
 
 pub mod byte_range;
+pub mod canonical;
 pub mod descriptor;
 pub mod digest;
+pub mod identity;
 pub mod json;
 pub mod manifest;
 pub mod media_type;
 pub mod name;
+pub mod record;
 pub mod reference;
 pub mod seam;
 pub mod time;
