@@ -14,11 +14,14 @@ pub mod json;
 pub mod manifest;
 pub mod media_type;
 pub mod name;
+pub mod reconcile;
 pub mod record;
 pub mod reference;
 pub mod seam;
 pub mod time;
 pub mod tree;
+pub mod trust;
+pub mod view;
 
 pub use byte_range::{ByteRange, RangeSet};
 pub use descriptor::Descriptor;

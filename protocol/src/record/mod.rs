@@ -14,7 +14,9 @@
 
 mod id;
 mod kind;
+mod set;
 mod time;
+pub mod value;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use crate::identity::{NodeKey, NodeSecret, Signature, verify, verify_batch};
 
 pub use id::{Incarnation, MeshId, Position, RecordId, ScopeId, ValueHash};
 pub use kind::{Action, Kind, MAX_KEY, RecordKey};
+pub use set::{Held, RecordSet, Records};
 pub use time::{HybridClock, HybridTime, MOST_AHEAD, RaiseBound, Timeliness};
 
 /// The format this version writes and interprets.
@@ -166,10 +169,9 @@ impl Draft<'_> {
             actor: self.actor.to_owned(),
             prev: self.prev,
         };
-        let value = self.value.map(|value| ValueRef {
-            hash: ValueHash::of(value),
-            len: u32::try_from(value.len()).unwrap_or(u32::MAX),
-        });
+        let value = self
+            .value
+            .map(|value| ValueRef { hash: ValueHash::of(value), len: u32::try_from(value.len()).unwrap_or(u32::MAX) });
         let body = canonical::encode(&body);
         let (scope, time) = (self.scope, self.time);
         let envelope = Envelope { format: FORMAT, scope, time, author: secret.key(), value, body };
@@ -339,7 +341,9 @@ impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (time, author) = (self.time(), self.author());
         match self.body() {
-            Some(body) => write!(f, "Record {:?} ({:?} {:?} by {author:?} at {time:?})", self.id(), body.kind, body.key),
+            Some(body) => {
+                write!(f, "Record {:?} ({:?} {:?} by {author:?} at {time:?})", self.id(), body.kind, body.key)
+            }
             None => write!(f, "Record {:?} (format {} by {author:?} at {time:?})", self.id(), self.0.envelope.format),
         }
     }
