@@ -4,15 +4,34 @@
 //! record affects only nodes strictly below its author. Nothing here depends on the order of arrival, and no time of
 //! day decides whether a record counts (`mesh.md`, "Trust").
 
+mod evaluate;
+mod standing;
+#[cfg(test)]
+mod tests;
 mod value;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use evaluate::{MAX_LEVEL, list_digest};
+pub use standing::Handshake;
 pub use value::{
     Compromise, Endorsement, Farewell, Grant, IdBlock, Lists, MAX_ENDORSED, Over, Revocation, Right, Suspension,
     Target, Verdict,
 };
 
 use crate::ProjectName;
-use crate::record::{Action, Record, RecordId, ScopeId};
+use crate::identity::NodeKey;
+use crate::record::{Action, MeshId, Record, RecordId, ScopeId};
+
+/// What is known of who may say what, as of the records it was evaluated from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trust {
+    root: NodeKey,
+    mesh: MeshId,
+    grants: BTreeMap<RecordId, standing::Counted>,
+    nodes: BTreeMap<NodeKey, standing::Standing>,
+    known: BTreeSet<NodeKey>,
+}
 
 /// Why a record does not count. It is kept, handed on, and listed with this reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -112,6 +112,8 @@ pub struct Compromise {
 pub struct Lists {
     /// Who wrote them: the verdict's author, or the home site's node of a scope no authority may read.
     pub by: NodeKey,
+    /// Which of the author's lists.
+    pub list: u64,
     /// How many records they take.
     pub count: u32,
     /// BLAKE3 over their ids in ascending order.
@@ -123,6 +125,9 @@ pub struct Lists {
 pub struct Endorsement {
     /// Whose records.
     pub node: NodeKey,
+    /// The list it is a part of, a random number: a verdict names it, and what is endorsed later belongs to none of
+    /// those it names.
+    pub list: u64,
     /// Which, ascending, at most [`MAX_ENDORSED`].
     pub records: Vec<RecordId>,
 }
