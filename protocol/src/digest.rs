@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::Digest as _;
 use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 
@@ -217,16 +217,36 @@ impl fmt::Debug for Digest {
     }
 }
 
+/// Text where people read along (JSON, TOML), else the bytes of [`Digest::to_key`], half as long.
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_bytes(&self.to_key())
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        struct Key;
+        impl de::Visitor<'_> for Key {
+            type Value = Digest;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a digest in its compact form")
+            }
+
+            fn visit_bytes<E: de::Error>(self, key: &[u8]) -> Result<Digest, E> {
+                Digest::from_key(key).ok_or_else(|| E::custom("not a digest"))
+            }
+        }
+        if deserializer.is_human_readable() {
+            String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        } else {
+            deserializer.deserialize_bytes(Key)
+        }
     }
 }
 

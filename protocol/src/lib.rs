@@ -6,16 +6,22 @@
 //! dependency tree and the lints in `protocol/.clippy.toml` keep it so.
 
 pub mod byte_range;
+pub mod canonical;
 pub mod descriptor;
 pub mod digest;
+pub mod identity;
 pub mod json;
 pub mod manifest;
 pub mod media_type;
 pub mod name;
+pub mod reconcile;
+pub mod record;
 pub mod reference;
 pub mod seam;
 pub mod time;
 pub mod tree;
+pub mod trust;
+pub mod view;
 
 pub use byte_range::{ByteRange, RangeSet};
 pub use descriptor::Descriptor;
