@@ -164,6 +164,8 @@ impl Ledger {
             None => self.begin(life),
         }
         self.insert_all(records.into_values().collect());
+        // What is durable here was written here.
+        self.is_behind = false;
     }
 
     /// Takes in a record whose value was checked.
@@ -303,7 +305,7 @@ impl Ledger {
         }
         if author == self.identity.secret.key() && position.incarnation == self.next.incarnation {
             // Of this life, and not written by it: another box has this key, or this one was set back.
-            self.is_behind |= self.next.seq > 1 && position.seq > self.next.seq;
+            self.is_behind |= position.seq >= self.next.seq;
             self.next.seq = self.next.seq.max(position.seq + 1);
         }
     }
