@@ -11,10 +11,12 @@ use std::str;
 
 mod documents;
 mod edges;
+mod peers;
 mod words;
 
 pub use documents::{json, manifest};
 pub use edges::{config, credentials, query, route};
+pub use peers::reconcile;
 pub use words::{digest, media_type, name, range, reference, scope, upload_id};
 
 /// A function that judges what a parser made of any bytes.
@@ -31,6 +33,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("name", name),
     ("query", query),
     ("range", range),
+    ("reconcile", reconcile),
     ("reference", reference),
     ("route", route),
     ("scope", scope),
