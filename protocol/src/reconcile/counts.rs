@@ -92,6 +92,26 @@ fn thousand_scattered(count: u64) {
     }
 }
 
+/// More differs than one run remembers: each run does its part, and the last finds nothing more.
+fn every_third_differs(count: u64) {
+    let left = year(count);
+    let mut right = left.clone();
+    right.iter_mut().step_by(3).for_each(|item| *item = other(item));
+    let mut sites = [Site::of(left), Site::of(right)];
+    let mut runs = 0;
+    while sites[0].items_of(&SCOPE) != sites[1].items_of(&SCOPE) {
+        let before = sites[0].items_of(&SCOPE).len();
+        let traffic = meet_once(&mut sites);
+        print("every third is another", count, &traffic);
+        assert_eq!((traffic.failed, traffic.finished), (None, true));
+        let sent: usize = traffic.records.iter().map(Vec::len).sum();
+        assert!(traffic.bytes <= 100 * sent && sites[0].items_of(&SCOPE).len() > before, "{} {sent}", traffic.bytes);
+        runs += 1;
+        assert!(runs <= 1 + count / 30_000);
+    }
+    assert_eq!(sites[0].items_of(&SCOPE).len() as u64, count + count.div_ceil(3));
+}
+
 /// A newcomer, from either side, and one that was interrupted.
 fn newcomer(count: u64) {
     let all = year(count);
@@ -127,5 +147,6 @@ counts! {
     one_differs => one_differs_of_few, one_differs_of_many;
     thousand_newest => thousand_newest_of_few, thousand_newest_of_many;
     thousand_scattered => thousand_scattered_of_few, thousand_scattered_of_many;
+    every_third_differs => every_third_differs_of_few, every_third_differs_of_many;
     newcomer => newcomer_of_few, newcomer_of_many;
 }
