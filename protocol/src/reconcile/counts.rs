@@ -121,7 +121,7 @@ fn newcomer(count: u64) {
     }
     let newest = all[all.len() * 2 / 3..].to_vec();
     let resumed = agree("newcomer with the newest third", count, newest, all.clone());
-    assert!(resumed.bytes <= 3000 && resumed.flights <= 6);
+    assert!(resumed.bytes <= 4000 && resumed.flights <= 8);
     let few = all.iter().copied().step_by(1000).collect();
     let behind = agree("newcomer with every thousandth", count, few, all);
     assert!(behind.flights <= 6);
