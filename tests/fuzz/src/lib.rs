@@ -12,11 +12,13 @@ use std::str;
 mod documents;
 mod edges;
 mod records;
+mod peers;
 mod words;
 
 pub use documents::{json, manifest};
 pub use edges::{config, credentials, query, route};
 pub use records::{record, value};
+pub use peers::reconcile;
 pub use words::{digest, media_type, name, range, reference, scope, upload_id};
 
 /// A function that judges what a parser made of any bytes.
@@ -34,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("query", query),
     ("range", range),
     ("record", record),
+    ("reconcile", reconcile),
     ("reference", reference),
     ("route", route),
     ("scope", scope),
