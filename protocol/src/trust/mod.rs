@@ -11,11 +11,13 @@ pub use value::{
     Target, Verdict,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::ProjectName;
 use crate::record::{Action, Record, RecordId, ScopeId};
 
 /// Why a record does not count. It is kept, handed on, and listed with this reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Void {
     /// Of a format this version can't interpret.
     Format,
@@ -39,6 +41,10 @@ pub enum Void {
     NotHome,
     /// It shows another name than its scope binds.
     Scope,
+    /// Its key is no key of its kind.
+    Key,
+    /// It names a record of another scope or key as its predecessor.
+    Prev,
 }
 
 /// The judge of records: [`Trust`], or a stand-in in a test of what stands above it.
