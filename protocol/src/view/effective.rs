@@ -80,12 +80,12 @@ fn user(heads: &[Said]) -> Option<Value> {
 
 /// The greatest, but private if any is. Whether it is closed is not asked here: that is no matter of heads.
 fn project(heads: &[Said]) -> Option<Value> {
-    let open = heads.iter().filter_map(|head| match &head.value {
+    let mut open = heads.iter().filter_map(|head| match &head.value {
         Some(Value::Project(Project { name, nonce, life: Life::Open(settings) })) => Some((name, nonce, settings)),
         _ => None,
     });
     let public = open.clone().all(|(_, _, settings)| settings.public);
-    let (name, nonce, settings) = open.last()?;
+    let (name, nonce, settings) = open.next_back()?;
     let mut settings = settings.clone();
     settings.public = public;
     Some(Value::Project(Project { name: name.clone(), nonce: *nonce, life: Life::Open(settings) }))
@@ -109,8 +109,8 @@ impl<K: Kept> View<K> {
         let deletes = self.kept().heads(topic, true, usize::MAX);
         let deletes = deletes.into_iter().map(|rank| Said { rank, value: None });
         let others = self.kept().heads(topic, false, usize::MAX).into_iter();
-        let others = others
-            .filter_map(|rank| Some(Said { rank, value: Some(value_of(records, topic.kind, &rank.id)?) }));
+        let others =
+            others.filter_map(|rank| Some(Said { rank, value: Some(value_of(records, topic.kind, &rank.id)?) }));
         effective(topic.kind, deletes.chain(others).collect())
     }
 }

@@ -14,8 +14,8 @@ pub fn is_immutable(patterns: &[String], tag: &Tag) -> bool {
     patterns.iter().any(|pattern| matches(pattern.as_bytes(), tag.as_str().as_bytes()))
 }
 
-/// Whether a tag that names `digests` (those of all heads that are no deletes) may come to name `new`. Only under `home`
-/// can it be refused: where every site writes, none knows what the others are writing.
+/// Whether a tag that names `digests` (those of all heads that are no deletes) may come to name `new`. Only under
+/// `home` can it be refused: where every site writes, none knows what the others are writing.
 ///
 /// # Errors
 /// [`SecondDigest`].

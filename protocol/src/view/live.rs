@@ -1,9 +1,9 @@
 //! The kept view and how it follows what arrives.
 //!
-//! The ordinary record is a new version that nothing follows yet. It costs the lookups of its predecessors, however many
-//! versions its topic has: nobody reaches it, so it covers whatever it reaches, and below a covered valid version there
-//! is no head to look for. Everything else recomputes whole topics: a record that comes after its followers, one judged
-//! anew, the tags of a project whose modes changed.
+//! The ordinary record is a new version that nothing follows yet. It costs the lookups of its predecessors, however
+//! many versions its topic has: nobody reaches it, so it covers whatever it reaches, and below a covered valid version
+//! there is no head to look for. Everything else recomputes whole topics: a record that comes after its followers, one
+//! judged anew, the tags of a project whose modes changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,22 +63,36 @@ impl<K: Kept> View<K> {
         for id in ids {
             let Some(held) = records.get(id) else { continue };
             let topic = Topic::of(&held.record);
-            if let Some(topic) = &topic
-                && let Some(known) = self.kept.version(id)
-            {
-                if self.would_differ(records, judge, topic, &held, &known) {
-                    dirty.insert(topic.clone());
+            let known = self.kept.version(id);
+            dirty.extend(self.untold(records, id, topic.as_ref(), known.is_some()));
+            match (topic, known) {
+                (Some(topic), Some(known)) => {
+                    if self.would_differ(records, judge, &topic, &held, &known) {
+                        dirty.insert(topic);
+                    }
                 }
-                continue;
-            }
-            // They reach it now; or it shows them to name a record of another topic.
-            let followers = records.followers(id).into_iter().filter_map(|id| records.get(&id));
-            dirty.extend(followers.filter_map(|held| Topic::of(&held.record)));
-            if let Some(topic) = topic {
-                fresh.insert((held.record.time(), *id), (topic, held));
+                (Some(topic), None) => {
+                    fresh.insert((held.record.time(), *id), (topic, held));
+                }
+                (None, _) => {}
             }
         }
         self.settle(records, judge, fresh.into_values().collect(), dirty)
+    }
+
+    /// The topics of a record's followers that its arrival may change: it is reached now, or shows a follower to name a
+    /// record of another topic. A topic computed before this record was taken in may know it already (`is_known`); the
+    /// followers elsewhere don't.
+    fn untold(&self, records: &impl Records, id: &RecordId, topic: Option<&Topic>, is_known: bool) -> BTreeSet<Topic> {
+        let followers = records.followers(id).into_iter().filter_map(|id| records.get(&id));
+        let topics = followers.filter_map(|held| Some((held.record.id(), Topic::of(&held.record)?)));
+        let is_told = |follower: &RecordId, of: &Topic| {
+            if topic == Some(of) {
+                return is_known;
+            }
+            self.kept.version(follower).is_some_and(|standing| standing.void == Some(Void::Prev))
+        };
+        topics.filter(|(follower, of)| !is_told(follower, of)).map(|(_, of)| of).collect()
     }
 
     /// Judges anew what the judge may see differently.
@@ -105,12 +119,14 @@ impl<K: Kept> View<K> {
         mut dirty: BTreeSet<Topic>,
     ) -> Changed {
         let mut changed = Changed::default();
-        let (projects, others): (Vec<_>, Vec<_>) = fresh.into_iter().partition(|(topic, _)| is_project(topic));
-        let of_projects = projects.iter().map(|(topic, _)| topic).chain(dirty.iter().filter(|topic| is_project(topic)));
+        let (projects, others): (Vec<_>, Vec<_>) =
+            fresh.into_iter().partition(|(topic, _)| topic.kind == Kind::PROJECT);
+        let of_projects =
+            projects.iter().map(|(topic, _)| topic).chain(dirty.iter().filter(|topic| topic.kind == Kind::PROJECT));
         let before: BTreeMap<ScopeId, ProjectFacts> =
             of_projects.map(|topic| topic.scope).map(|scope| (scope, self.facts(&scope))).collect();
         self.append_or_mark(records, judge, &projects, &mut dirty, &mut changed);
-        let marked: Vec<Topic> = dirty.extract_if(.., |topic| is_project(topic)).collect();
+        let marked: Vec<Topic> = dirty.extract_if(.., |topic| topic.kind == Kind::PROJECT).collect();
         for topic in marked {
             self.recompute(records, judge, &topic, &mut changed);
         }
@@ -187,7 +203,9 @@ impl<K: Kept> View<K> {
         self.kept.put_topic(topic, view);
         if let Some(mut facts) = facts {
             facts.learn(&judged);
-            self.kept.put_project(&topic.scope, facts);
+            if facts != self.facts(&topic.scope) {
+                self.kept.put_project(&topic.scope, facts);
+            }
         }
         Some(())
     }
@@ -328,10 +346,6 @@ impl<K: Kept> View<K> {
         let describes = || self.topic(&topic).said == Some(standing.rank);
         kind_is_trimmable(topic.kind) && value.len > TRIMMABLE && is_covered && !describes()
     }
-}
-
-fn is_project(topic: &Topic) -> bool {
-    topic.kind == Kind::PROJECT
 }
 
 fn topics(records: &impl Records, scope: ScopeId, kind: Kind) -> impl Iterator<Item = Topic> {

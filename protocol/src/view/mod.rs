@@ -12,11 +12,11 @@
 //! [`View`] keeps that up to date over a store, [`Kept`], which owns all state; nothing else here has any. Whatever the
 //! order of arrival, the kept view is the one computed from scratch ([`View::from_scratch`]).
 //!
-//! **Trimming.** A site may drop the value of a version only where [`View::may_trim`] says so: a covered version of more
-//! than [`TRIMMABLE`] bytes that reads well, is not what describes a deleted manifest, and is of a kind of which only the
-//! heads' values matter: never trust, project, tag, member, robot, user, denial or rules. So a value that is absent and
-//! could have been trimmed counts as well formed, here and at a site that never had it; any other absent value makes its
-//! version void until it comes. A value once seen to be unreadable is remembered as such.
+//! **Trimming.** A site may drop the value of a version only where [`View::may_trim`] says so: a covered version of
+//! more than [`TRIMMABLE`] bytes that reads well, is not what describes a deleted manifest, and is of a kind of which
+//! only the heads' values matter: never trust, project, tag, member, robot, user, denial or rules. So a value that is
+//! absent and could have been trimmed counts as well formed, here and at a site that never had it; any other absent
+//! value makes its version void until it comes. A value once seen to be unreadable is remembered as such.
 //!
 //! Records of a format or kind this version does not know are no version of anything.
 
@@ -28,6 +28,8 @@ mod judged;
 mod kept;
 mod live;
 mod project;
+#[cfg(test)]
+mod tests;
 mod topic;
 mod write;
 

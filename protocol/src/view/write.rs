@@ -10,13 +10,14 @@ pub struct Undelete {
     pub prev: Vec<RecordId>,
     /// The version whose value it repeats.
     pub repeats: Option<RecordId>,
-    /// For a project: the closing records, each to be undone by a record of its own; the project is open after the last.
+    /// For a project: the closing records, each to be undone by a record of its own; the project is open after the
+    /// last.
     pub reopens: Vec<RecordId>,
 }
 
 impl<K: Kept> View<K> {
-    /// The predecessors of a new record that settles a topic: all heads, deletes too, at most [`MAX_PREV`], the greatest.
-    /// If more are left ([`View::is_settled_by`]), the next record names them and this one.
+    /// The predecessors of a new record that settles a topic: all heads, deletes too, at most [`MAX_PREV`], the
+    /// greatest. If more are left ([`View::is_settled_by`]), the next record names them and this one.
     #[must_use]
     pub fn resolve(&self, topic: &Topic) -> Vec<RecordId> {
         let of = |deletes| self.kept().heads(topic, deletes, MAX_PREV);
