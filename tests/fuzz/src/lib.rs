@@ -11,14 +11,14 @@ use std::str;
 
 mod documents;
 mod edges;
-mod records;
 mod peers;
+mod records;
 mod words;
 
 pub use documents::{json, manifest};
 pub use edges::{config, credentials, query, route};
-pub use records::{record, value};
 pub use peers::reconcile;
+pub use records::{record, value};
 pub use words::{digest, media_type, name, range, reference, scope, upload_id};
 
 /// A function that judges what a parser made of any bytes.
