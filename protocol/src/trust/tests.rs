@@ -523,7 +523,6 @@ fn history(deeds: Vec<Deed>) -> Mesh {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn the_order_of_arrival_does_not_matter(deeds in deeds(), seed: u64) {
