@@ -249,10 +249,8 @@ impl Ledger {
     #[must_use]
     pub fn tagged(&self, scope: ScopeId, repository: &RepositoryName, tag: &Tag) -> Option<Digest> {
         let topic = Topic { scope, kind: Kind::TAG, key: RecordKey::tag(repository, tag) };
-        match self.read(&self.view.topic(&topic).live?)? {
-            Value::Tagged(tagged) => tagged.digest,
-            _ => None,
-        }
+        let Value::Tagged(tagged) = self.read(&self.view.topic(&topic).live?)? else { return None };
+        tagged.digest
     }
 
     /// Makes someone a member, changes the role, or ends the membership.
