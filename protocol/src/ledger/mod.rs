@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use acts::Say;
-pub use waiting::{MAX_WAITING, Waiting, Why};
+pub use waiting::{MAX_STRANGERS, MAX_WAITING, Waiting, Why};
 
 use crate::Timestamp;
 use crate::identity::{NodeKey, NodeSecret};
