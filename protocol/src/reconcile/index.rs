@@ -233,4 +233,11 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn both_sides_nonces_and_the_scope_make_the_key() {
+        let key = |scope, a, b| RunKey::new(&ScopeId([scope; 32]), &Nonce([a; 16]), &Nonce([b; 16])).of(&items(1)[0]);
+        let keys: BTreeSet<_> = [key(1, 1, 1), key(2, 1, 1), key(1, 2, 1), key(1, 1, 2)].into();
+        assert_eq!(keys.len(), 4);
+    }
 }

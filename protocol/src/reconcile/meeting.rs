@@ -73,7 +73,7 @@ impl Scopes for Site {
 }
 
 /// What passed.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub(super) struct Traffic {
     pub(super) bytes: usize,
     pub(super) messages: usize,

@@ -294,7 +294,7 @@ impl What {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -336,7 +336,7 @@ mod tests {
         })
     }
 
-    fn message() -> impl Strategy<Value = Message> {
+    pub(in super::super) fn message() -> impl Strategy<Value = Message> {
         let open = (any::<[u8; 32]>(), any::<[u8; 32]>(), any::<[u8; 16]>(), any::<u64>(), any::<bool>()).prop_map(
             |(scope, root, nonce, count, waiting)| {
                 Message::Open(Open { scope: ScopeId(scope), root: Root(root), nonce: Nonce(nonce), count, waiting })

@@ -16,6 +16,16 @@ pub(super) enum Lot {
     Range { span: Span, except: Vec<Item> },
 }
 
+impl Lot {
+    /// How many items it takes memory for.
+    pub(super) fn remembers(&self) -> usize {
+        match self {
+            Self::Few(items) => items.len(),
+            Self::Range { except, .. } => except.len(),
+        }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Outbox {
     singles: BTreeSet<Item>,

@@ -10,7 +10,7 @@ use super::index::Index;
 use super::items::{Edge, Item, Items, Span};
 use super::message::{Entry, Message, Short, Turn, What};
 use super::outbox::{Lot, Outbox};
-use super::{MAX_LIST, MAX_MESSAGE, MAX_OPEN, MAX_TURN_ENTRIES, MAX_TURN_MESSAGES, MAX_TURNS};
+use super::{MAX_LIST, MAX_MESSAGE, MAX_OPEN, MAX_SINGLES, MAX_TURN_ENTRIES, MAX_TURN_MESSAGES, MAX_TURNS};
 
 /// How large this side makes what it sends. Others may choose otherwise; what they may send is limited by the constants
 /// of this module, which these never exceed.
@@ -110,6 +110,8 @@ pub(super) struct Run {
     /// Ranges found unequal, low to high edge.
     unequal: BTreeMap<Edge, Edge>,
     answers: BTreeMap<Edge, Answer>,
+    /// Items in the lots of these answers.
+    remembered: usize,
     /// Lists this side sent, low to high edge.
     listed: BTreeMap<Edge, Edge>,
     turns: u32,
@@ -131,6 +133,7 @@ impl Run {
             index,
             unequal: BTreeMap::new(),
             answers: BTreeMap::new(),
+            remembered: 0,
             listed: BTreeMap::new(),
             turns: 0,
             heard: (0, 0, false),
@@ -238,9 +241,17 @@ impl Run {
                     wanted += 1;
                 }
             }
-            let lot = if extras <= MAX_LIST as u64 { Lot::Few(extra) } else { Lot::Range { span, except: common } };
-            (extras, lot)
+            // Whichever is less to remember.
+            let few = extras <= common.len() as u64;
+            (extras, if few { Lot::Few(extra) } else { Lot::Range { span, except: common } })
         };
+        let (coming, lot) = if self.remembered + lot.remembers() > MAX_SINGLES {
+            self.tally.partial = true;
+            (0, Lot::Few(Vec::new()))
+        } else {
+            (coming, lot)
+        };
+        self.remembered += lot.remembers();
         while want.last() == Some(&0) {
             want.pop();
         }
@@ -280,6 +291,7 @@ impl Run {
                 self.answers.insert(low, answer);
                 break;
             }
+            self.remembered -= answer.lot.remembers();
             self.tally.coming = self.tally.coming.saturating_add(answer.wanted);
             if answer.coming > 0 {
                 self.owes = true;

@@ -169,7 +169,7 @@ impl Session {
         effects
     }
 
-    fn nonce(&mut self) -> Nonce {
+    pub(super) fn nonce(&mut self) -> Nonce {
         self.drawn += 1;
         let mut hasher = blake3::Hasher::new_keyed(&self.seed);
         hasher.update(&self.drawn.to_le_bytes());
