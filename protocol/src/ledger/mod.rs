@@ -23,7 +23,7 @@ use crate::Timestamp;
 use crate::identity::{NodeKey, NodeSecret};
 use crate::record::value::{Life, TagMode, Value};
 use crate::record::{
-    Draft, HybridClock, HybridTime, Incarnation, Kind, Malformed, MeshId, Position, RaiseBound, Record, RecordId,
+    Draft, Held, HybridClock, HybridTime, Incarnation, Kind, MAX_PREV, Malformed, MeshId, Position, RaiseBound, Record, RecordId,
     RecordSet, Records, ScopeId, Timeliness,
 };
 use crate::trust::{Judge, Trust, Void};
@@ -50,7 +50,7 @@ pub enum Entry {
     Record(Record, Option<Bytes>),
     /// A record that waits.
     Waits(Record, Option<Bytes>),
-    /// Records that are no longer in the set: written by a wrong clock, and written again since.
+    /// Records that are no longer in the set: written by a wrong clock, and written again since, or waiting again.
     Withdrawn(Vec<RecordId>),
     /// No time at or above this one was given out.
     Bound(HybridTime),
@@ -157,8 +157,10 @@ impl Ledger {
                 Entry::Life(incarnation) => begun = Some(incarnation),
             }
         }
-        // The bound of an earlier life says nothing about this one, but is never too low.
-        self.clock = HybridClock::resume(bound);
+        // What was given out below the bound and is not here never left this site: the clock goes on from the records
+        // it holds. Going on from the bound would put it a little further ahead with every start.
+        self.clock = HybridClock::resume(HybridTime::default());
+        self.clock.raise(bound);
         match begun {
             Some(incarnation) => self.next.incarnation = incarnation,
             None => self.begin(life),
@@ -228,6 +230,11 @@ impl Ledger {
     /// # Errors
     /// [`WriteError`]; nothing is written.
     pub fn write(&mut self, say: Say<'_>, now: Timestamp) -> Result<RecordId, WriteError> {
+        self.write_for(say, None, now)
+    }
+
+    /// As [`Ledger::write`]; `withdrawn` is a record of the same topic, not in the set, that this one stands for.
+    fn write_for(&mut self, say: Say<'_>, withdrawn: Option<RecordId>, now: Timestamp) -> Result<RecordId, WriteError> {
         let topic = Topic { scope: say.scope, kind: say.kind, key: say.key.clone() };
         let time = loop {
             match self.clock.next(now) {
@@ -238,6 +245,11 @@ impl Ledger {
                 }
             }
         };
+        let mut prev = self.view.resolve(&topic);
+        if let Some(withdrawn) = withdrawn {
+            prev.truncate(MAX_PREV - 1);
+            prev.push(withdrawn);
+        }
         let draft = Draft {
             scope: say.scope,
             time,
@@ -247,7 +259,7 @@ impl Ledger {
             position: self.next,
             grant: self.identity.grant,
             actor: say.actor,
-            prev: self.view.resolve(&topic),
+            prev,
         };
         let record = draft.sign(&self.identity.secret)?;
         let name = self.view.facts(&say.scope).name.or(say.name);
@@ -329,14 +341,22 @@ impl Ledger {
     }
 
     /// The wall clock turned out to be far ahead, and was set back. Records of this site that lie in its future are
-    /// withdrawn and written again in a new life: nobody else has taken them. Those of others wait.
+    /// withdrawn and written again in a new life. Nobody else has taken them, but where they lie less than a day ahead
+    /// others let them wait, and will take them: what is written for one names it, and so covers it when it is back.
+    /// Records of others wait.
     pub fn step_back(&mut self, life: Incarnation, now: Timestamp) -> Vec<RecordId> {
         let ahead = |record: &Record| record.time().moment() > now;
         let held: Vec<_> = self.set.iter().cloned().collect();
         let (future, present): (Vec<_>, Vec<_>) = held.into_iter().partition(|held| ahead(&held.record));
+        let latest = present.iter().map(|held| held.record.time()).max().unwrap_or_default();
+        let right = HybridClock::resume(latest.max(HybridTime::at(now)));
         if future.is_empty() {
+            if self.clock.last() > right.last() {
+                self.clock = right;
+            }
             return Vec::new();
         }
+        let withdrawn = future.iter().map(|held| held.record.id()).collect();
         let own = self.identity.secret.key();
         let (mut mine, others): (Vec<_>, Vec<_>) = future.into_iter().partition(|held| held.record.author() == own);
         let entries = std::mem::take(&mut self.entries);
@@ -344,17 +364,19 @@ impl Ledger {
         let waiting = std::mem::take(&mut self.waiting);
         *self = Self::open(self.identity.clone(), kept, life);
         self.waiting = waiting;
-        let latest = self.set.iter().map(|held| held.record.time()).max().unwrap_or_default();
-        self.clock = HybridClock::resume(latest.max(HybridTime::at(now)));
+        self.clock = right;
         self.entries = entries;
         self.entries.push(Entry::Life(life));
-        self.entries.push(Entry::Withdrawn(mine.iter().map(|held| held.record.id()).collect()));
+        self.entries.push(Entry::Withdrawn(withdrawn));
         for held in others {
             let _ = self.take(held.record, held.value, now);
         }
         mine.sort_by_key(|held| held.record.body().map(|body| body.position));
-        let says: Vec<_> = mine.iter().filter_map(|held| Say::again(&held.record, held.value.as_deref())).collect();
-        says.into_iter().filter_map(|say| self.write(say, now).ok()).collect()
+        let again = |held: &Held| {
+            let say = Say::again(&held.record, held.value.as_deref())?;
+            self.write_for(say, Some(held.record.id()), now).ok()
+        };
+        mine.iter().filter_map(again).collect()
     }
 
     /// What must become durable, since the last call.
