@@ -345,7 +345,9 @@ impl Mesh {
     }
 
     fn verdict(&mut self) -> Effects {
-        let judges: Vec<NodeId> = (0..=self.plan.authorities)
+        // The authorities, for what each of them let in. The root's word on a site that an authority let in does not
+        // count at present: `trust::evaluate` looks at it before it knows of the site.
+        let judges: Vec<NodeId> = (1..=self.plan.authorities)
             .map(NodeId)
             .filter(|id| self.sites.get(id).is_some_and(|site| site.is_there() && !site.full))
             .collect();
@@ -395,15 +397,21 @@ impl Mesh {
         id
     }
 
+    /// Suspends another authority, or the root lifts what was said of one.
     fn suspend(&mut self, judge: NodeId, lifted: bool) -> Effects {
+        let root = self.sites.get(&NodeId(0)).is_some_and(|site| site.is_there() && !site.full);
+        if lifted && !root {
+            return Vec::new();
+        }
+        let judge = if lifted { NodeId(0) } else { judge };
         let others: Vec<NodeId> = (1..=self.plan.authorities).map(NodeId).filter(|id| *id != judge).collect();
         let at = self.rng.index(others.len());
         let (Some(&other), Some(by)) = (others.get(at), self.sites.get_mut(&judge)) else { return Vec::new() };
         let from = by.ledger.next();
-        let written = by.suspend(secret(other).key(), lifted && judge.0 == 0);
+        let written = by.suspend(secret(other).key(), lifted);
         by.keep_since(from);
         let why = match written {
-            Ok(()) if lifted && judge.0 == 0 => format!("the root spoke for {}", other.0),
+            Ok(()) if lifted => format!("the root spoke for {}", other.0),
             Ok(()) => format!("suspended {}", other.0),
             Err(error) => error.to_string(),
         };

@@ -66,7 +66,8 @@ pub(super) fn unaccounted(
     judged: bool,
 ) -> Option<&'static str> {
     let Some(held) = set.get(id) else { return Some("is not there") };
-    let Some(topic) = Topic::of(&held.record) else { return Some("is no version") };
+    // Of a kind nobody here knows there is nothing more to say.
+    let topic = Topic::of(&held.record).filter(|topic| topic.kind.is_known())?;
     let Some(standing) = view.kept().version(id) else { return Some("has no standing") };
     match standing.void {
         Some(Void::Epoch | Void::NotHome) => None,

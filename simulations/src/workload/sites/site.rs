@@ -68,6 +68,7 @@ pub(super) struct Site {
     pub(super) ended: bool,
     pub(super) full: bool,
     pub(super) clock_is_right: bool,
+    must_step_back: bool,
     /// Nobody writes here any more.
     pub(super) quiet: bool,
     /// Counts starts of the process.
@@ -129,6 +130,7 @@ impl Site {
             ended: false,
             full: false,
             clock_is_right: true,
+            must_step_back: false,
             quiet: false,
             start: 0,
             pending: BTreeMap::new(),
@@ -289,9 +291,7 @@ impl Site {
         self.wake();
         self.disk.sync();
         let mut effects = self.begin_work();
-        if self.clock_is_right {
-            effects.extend(self.step_back());
-        }
+        effects.extend(self.step_back_if_due());
         if self.role == Role::Honest && !self.ended {
             let key = self.key();
             let own = self.ledger.set().iter().filter(|held| held.record.author() == key);
@@ -308,9 +308,7 @@ impl Site {
             return Vec::new();
         }
         let mut effects = self.begin_work();
-        if self.clock_is_right {
-            effects.extend(self.step_back());
-        }
+        effects.extend(self.step_back_if_due());
         effects
     }
 
@@ -345,8 +343,18 @@ impl Site {
     /// The clock is right again: what was written in its future is written again.
     pub(super) fn put_right(&mut self) -> Vec<Effect> {
         self.clock.set_skew_ms(0);
-        self.clock_is_right = true;
-        if self.is_there() { self.step_back() } else { Vec::new() }
+        self.must_step_back |= !std::mem::replace(&mut self.clock_is_right, true);
+        self.step_back_if_due()
+    }
+
+    fn step_back_if_due(&mut self) -> Vec<Effect> {
+        let due = self.must_step_back && self.clock_is_right && self.is_there();
+        if due {
+            self.must_step_back = false;
+            self.step_back()
+        } else {
+            Vec::new()
+        }
     }
 
     fn step_back(&mut self) -> Vec<Effect> {
@@ -360,7 +368,8 @@ impl Site {
         self.disk.sync();
         let withdrawn: Vec<RecordId> =
             before.into_iter().map(|(_, id)| id).filter(|id| self.ledger.set().get(id).is_none()).collect();
-        if withdrawn.iter().any(|id| self.acked.remove(id)) {
+        let acked = withdrawn.iter().filter(|id| self.acked.remove(*id)).count();
+        if acked > 0 {
             self.acked.extend(&written);
         }
         self.pending.clear();
