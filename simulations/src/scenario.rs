@@ -15,13 +15,21 @@ use crate::workload::commits::Safeguards;
 use crate::workload::sites::SitesPlan;
 
 /// The scenarios that come with this package.
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 15] = [
     ("commits", include_str!("../scenarios/commits.toml")),
     ("commits-trusting-a-failed-sync", include_str!("../scenarios/commits-trusting-a-failed-sync.toml")),
     ("commits-without-directory-sync", include_str!("../scenarios/commits-without-directory-sync.toml")),
     ("commits-without-file-sync", include_str!("../scenarios/commits-without-file-sync.toml")),
     ("partitions", include_str!("../scenarios/partitions.toml")),
     ("sites", include_str!("../scenarios/sites.toml")),
+    ("sites-churn", include_str!("../scenarios/sites-churn.toml")),
+    ("sites-clocks", include_str!("../scenarios/sites-clocks.toml")),
+    ("sites-clocks-hours", include_str!("../scenarios/sites-clocks-hours.toml")),
+    ("sites-large", include_str!("../scenarios/sites-large.toml")),
+    ("sites-liars", include_str!("../scenarios/sites-liars.toml")),
+    ("sites-middle", include_str!("../scenarios/sites-middle.toml")),
+    ("sites-revert", include_str!("../scenarios/sites-revert.toml")),
+    ("sites-rollback", include_str!("../scenarios/sites-rollback.toml")),
     ("swizzle-clog", include_str!("../scenarios/swizzle-clog.toml")),
 ];
 

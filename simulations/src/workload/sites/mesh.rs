@@ -28,7 +28,7 @@ use crate::scenario::{FaultPlan, Scenario};
 const SAMPLED: f64 = 0.01;
 
 /// How long after healing, and before the end, sites meet as often as before. Between, once an hour.
-const BUSY: Duration = Duration::from_secs(240);
+const BUSY: Duration = Duration::from_secs(60);
 
 /// See the module.
 #[derive(Debug)]
@@ -206,7 +206,7 @@ impl Mesh {
     fn interval(&self, now: Duration) -> Duration {
         let usual = Duration::from_millis(self.plan.meet_ms);
         let idle = self.healed.is_some_and(|healed| now > healed + BUSY) && now + BUSY * 2 < self.end;
-        if idle { usual.max(Duration::from_secs(300)) } else { usual }
+        if idle { usual.max(Duration::from_secs(3600)) } else { usual }
     }
 
     /// Something befalls a site.

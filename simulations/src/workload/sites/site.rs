@@ -315,7 +315,9 @@ impl Site {
     /// It goes away: as one whose network is unplugged and that nobody uses.
     pub(super) fn go_away(&mut self) {
         self.away = true;
-        self.start += 1;
+        if self.up {
+            self.start += 1;
+        }
         self.meetings.clear();
         self.pending.clear();
     }
