@@ -92,7 +92,14 @@ pub fn schedule(scenario: &Scenario, rng: &Rng) -> Vec<(Duration, Mishap)> {
         all.extend(wrong.into_iter().map(|(at, node)| (at + rng.up_to(most), Mishap::PutRight(node))));
     }
     all.extend(with_end(scenario, rng.fork("absences"), plan.absences, plan.away_ms, Mishap::Leave, Mishap::Return));
-    all.extend(with_end(scenario, rng.fork("full disks"), plan.full_disks, plan.full_ms, Mishap::Fill, Mishap::MakeRoom));
+    all.extend(with_end(
+        scenario,
+        rng.fork("full disks"),
+        plan.full_disks,
+        plan.full_ms,
+        Mishap::Fill,
+        Mishap::MakeRoom,
+    ));
     all.extend(link_cuts(scenario, rng.fork("link cuts")));
     for round in 0..plan.swizzles {
         all.extend(swizzle_clog(scenario, rng.fork(&format!("swizzle {round}"))));

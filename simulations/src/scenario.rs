@@ -15,21 +15,31 @@ use crate::workload::commits::Safeguards;
 use crate::workload::sites::SitesPlan;
 
 /// The scenarios that come with this package.
-const BUILT_IN: [(&str, &str); 15] = [
+const BUILT_IN: [(&str, &str); 25] = [
     ("commits", include_str!("../scenarios/commits.toml")),
     ("commits-trusting-a-failed-sync", include_str!("../scenarios/commits-trusting-a-failed-sync.toml")),
     ("commits-without-directory-sync", include_str!("../scenarios/commits-without-directory-sync.toml")),
     ("commits-without-file-sync", include_str!("../scenarios/commits-without-file-sync.toml")),
     ("partitions", include_str!("../scenarios/partitions.toml")),
     ("sites", include_str!("../scenarios/sites.toml")),
+    ("sites-acknowledging-unsynced", include_str!("../scenarios/sites-acknowledging-unsynced.toml")),
     ("sites-churn", include_str!("../scenarios/sites-churn.toml")),
     ("sites-clocks", include_str!("../scenarios/sites-clocks.toml")),
     ("sites-clocks-hours", include_str!("../scenarios/sites-clocks-hours.toml")),
+    ("sites-deaf-to-peers", include_str!("../scenarios/sites-deaf-to-peers.toml")),
+    ("sites-hiding-conflicts", include_str!("../scenarios/sites-hiding-conflicts.toml")),
     ("sites-large", include_str!("../scenarios/sites-large.toml")),
     ("sites-liars", include_str!("../scenarios/sites-liars.toml")),
     ("sites-middle", include_str!("../scenarios/sites-middle.toml")),
+    ("sites-never-judging-again", include_str!("../scenarios/sites-never-judging-again.toml")),
+    ("sites-ranking-by-arrival", include_str!("../scenarios/sites-ranking-by-arrival.toml")),
+    ("sites-refusing-the-unknown", include_str!("../scenarios/sites-refusing-the-unknown.toml")),
+    ("sites-restored-without-a-new-life", include_str!("../scenarios/sites-restored-without-a-new-life.toml")),
     ("sites-revert", include_str!("../scenarios/sites-revert.toml")),
     ("sites-rollback", include_str!("../scenarios/sites-rollback.toml")),
+    ("sites-sending-no-values", include_str!("../scenarios/sites-sending-no-values.toml")),
+    ("sites-sending-unsynced", include_str!("../scenarios/sites-sending-unsynced.toml")),
+    ("sites-with-a-horizon", include_str!("../scenarios/sites-with-a-horizon.toml")),
     ("swizzle-clog", include_str!("../scenarios/swizzle-clog.toml")),
 ];
 

@@ -23,8 +23,8 @@ use crate::Timestamp;
 use crate::identity::{NodeKey, NodeSecret};
 use crate::record::value::{Life, TagMode, Value};
 use crate::record::{
-    Draft, Held, HybridClock, HybridTime, Incarnation, Kind, MAX_PREV, Malformed, MeshId, Position, RaiseBound, Record, RecordId,
-    RecordSet, Records, ScopeId, Timeliness,
+    Draft, Held, HybridClock, HybridTime, Incarnation, Kind, MAX_PREV, Malformed, MeshId, Position, RaiseBound, Record,
+    RecordId, RecordSet, Records, ScopeId, Timeliness,
 };
 use crate::trust::{Judge, Trust, Void};
 use crate::view::{InMemory, Stale, Topic, View};

@@ -112,7 +112,8 @@ impl<K: Kept> View<K> {
     pub fn repositories(&self, scope: &ScopeId) -> Vec<RepositoryName> {
         let of = |kind| self.kept().topics(scope, kind, &[]).into_iter().filter(|(_, view)| view.heads > 0);
         let tags = of(Kind::TAG).filter_map(|(key, _)| Some(key.as_tag()?.0));
-        let mut names: Vec<_> = tags.chain(of(Kind::MANIFEST).filter_map(|(key, _)| Some(key.as_manifest()?.0))).collect();
+        let mut names: Vec<_> =
+            tags.chain(of(Kind::MANIFEST).filter_map(|(key, _)| Some(key.as_manifest()?.0))).collect();
         names.sort_unstable();
         names.dedup();
         names

@@ -109,8 +109,8 @@ impl<K: Kept> View<K> {
         let deletes = self.kept().heads(topic, true, usize::MAX);
         let deletes = deletes.into_iter().map(|rank| Said { rank, value: None });
         let others = self.kept().heads(topic, false, usize::MAX).into_iter();
-        let others = others
-            .filter_map(|rank| Some(Said { rank, value: Some(value_of(records, topic.kind, &rank.id)?) }));
+        let others =
+            others.filter_map(|rank| Some(Said { rank, value: Some(value_of(records, topic.kind, &rank.id)?) }));
         effective(topic.kind, deletes.chain(others).collect())
     }
 }

@@ -80,7 +80,8 @@ impl Site {
 
     fn choose(&mut self) -> Done {
         let all: Vec<ScopeId> = self.ledger.set().scopes().collect();
-        let open: Vec<ScopeId> = all.iter().copied().filter(|scope| self.ledger.view().facts(scope).is_open()).collect();
+        let open: Vec<ScopeId> =
+            all.iter().copied().filter(|scope| self.ledger.view().facts(scope).is_open()).collect();
         let what = self.rng.below(100);
         if what >= 94 {
             return self.reopen(&all);

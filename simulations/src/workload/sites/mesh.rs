@@ -8,7 +8,7 @@ use protocol::Timestamp;
 use protocol::identity::{NodeKey, NodeSecret};
 use protocol::ledger::{Identity, Ledger};
 use protocol::record::{Action, Incarnation, RecordId, RecordSet, Records, ScopeId};
-use protocol::trust::{Grant, IdBlock, Over, Right, Trust};
+use protocol::trust::{Grant, Handshake, IdBlock, Over, Right, Trust};
 use protocol::view::View;
 
 use super::SitesPlan;
@@ -45,6 +45,9 @@ pub struct Mesh {
     healed: Option<Duration>,
     end: Duration,
 }
+
+/// How long before the end those who misbehave do so for the last time: what they say later need not get round.
+const LAST_WORD: Duration = Duration::from_secs(60);
 
 /// What each node does to whom.
 type Effects = Vec<(NodeId, Vec<Effect>)>;
@@ -169,7 +172,9 @@ impl Mesh {
 
     /// A message arrived.
     pub fn on_message(&mut self, now: Duration, to: NodeId, from: NodeId, bytes: &[u8]) -> Vec<Effect> {
+        let silenced = now + LAST_WORD > self.end && self.misbehaving.contains(&to);
         match self.sites.get_mut(&to).filter(|site| site.is_there()) {
+            Some(_) if silenced => Vec::new(),
             Some(site) => site.hear(now, from, bytes, &mut self.checked),
             None => Vec::new(),
         }
@@ -179,6 +184,9 @@ impl Mesh {
     pub fn on_timer(&mut self, now: Duration, node: NodeId, token: u64) -> Vec<Effect> {
         let interval = self.interval(now);
         let over = self.healed.is_some();
+        if now + LAST_WORD > self.end && self.misbehaving.contains(&node) {
+            return Vec::new();
+        }
         let Some(site) = self.sites.get_mut(&node).filter(|site| !site.gone) else { return Vec::new() };
         match site.timer(token) {
             Some((Timer::Restart, _)) if !site.up => site.open(),
@@ -436,7 +444,15 @@ impl Mesh {
     #[must_use]
     pub fn show(&self) -> Vec<Event> {
         let mut union = RecordSet::default();
-        let counting: Vec<&Site> = self.sites.values().filter(|site| site.counts()).collect();
+        let honest = || self.sites.values().filter(|site| site.counts());
+        // Whom nobody lets in can't agree: its authority was suspended by one who had not seen its grant.
+        let all: Vec<_> = honest().flat_map(|site| site.ledger.set().iter().cloned()).collect();
+        let known = Trust::evaluate(secret(NodeId(0)).key(), &all);
+        let is_let_in = |site: &&Site| {
+            let full = matches!(known.handshake(&site.key(), site.now(), false), Handshake::Full(_));
+            full || site.id == NodeId(0)
+        };
+        let counting: Vec<&Site> = honest().filter(is_let_in).collect();
         for held in counting.iter().flat_map(|site| site.ledger.set().iter()) {
             // It was checked by whoever took it in.
             let _ = union.insert(held.record.clone(), held.value.clone());
@@ -446,8 +462,10 @@ impl Mesh {
         let Shown { records, view: shown, conflicts } = Shown::of(&union, &view, None);
         let mut events = vec![Event::Union { records: records.clone(), view: shown, conflicts }];
         let of_all = self.sites.values().flat_map(|site| site.acked.iter().map(move |id| (site, *id)));
-        let required: BTreeSet<RecordId> =
-            of_all.filter(|(site, id)| site.counts() || union.get(id).is_some()).map(|(_, id)| id).collect();
+        let required: BTreeSet<RecordId> = of_all
+            .filter(|(site, id)| (site.counts() && is_let_in(site)) || union.get(id).is_some())
+            .map(|(_, id)| id)
+            .collect();
         for site in counting {
             let set = site.ledger.set();
             let unfound = required.iter().filter_map(|id| {
@@ -462,7 +480,8 @@ impl Mesh {
             let last = union.last_of(&site.key(), next.incarnation);
             let behind = site.ledger.must_begin() || last.is_some_and(|last| last.seq >= next.seq);
             // With the same records, the same trust and view are the right ones.
-            let sound = site.stale.is_none() && site.ledger.view().kept() == view.kept() && *site.ledger.trust() == trust;
+            let sound =
+                site.stale.is_none() && site.ledger.view().kept() == view.kept() && *site.ledger.trust() == trust;
             let sound = if shown.records == records && site.stale.is_none() { sound } else { site.is_sound() };
             let (node, count) = (site.id, set.len());
             events.push(Event::Checked { node, sound });

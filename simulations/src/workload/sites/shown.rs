@@ -59,19 +59,16 @@ fn hex(hasher: &blake3::Hasher) -> String {
 }
 
 /// Why a record is not found although it was acknowledged; `None`: it is live, or something accounts for it.
-pub(super) fn unaccounted(
-    set: &RecordSet,
-    view: &View<InMemory>,
-    id: &RecordId,
-    judged: bool,
-) -> Option<&'static str> {
+pub(super) fn unaccounted(set: &RecordSet, view: &View<InMemory>, id: &RecordId, judged: bool) -> Option<&'static str> {
     let Some(held) = set.get(id) else { return Some("is not there") };
     // Of a kind nobody here knows there is nothing more to say.
     let topic = Topic::of(&held.record).filter(|topic| topic.kind.is_known())?;
     let Some(standing) = view.kept().version(id) else { return Some("has no standing") };
     match standing.void {
         Some(Void::Epoch | Void::NotHome) => None,
-        Some(Void::Revoked(_) | Void::NotEndorsed(_) | Void::Suspended(_) | Void::NoGrant | Void::NoRight) if judged => {
+        Some(Void::Revoked(_) | Void::NotEndorsed(_) | Void::Suspended(_) | Void::NoGrant | Void::NoRight)
+            if judged =>
+        {
             None
         }
         Some(_) => Some("is void"),

@@ -112,7 +112,8 @@ impl Site {
     /// A site that knows these records, durably.
     pub(super) fn new(founding: Founding, ledger: Ledger) -> Self {
         let Founding { id, role, plan, keys, misbehaving, clock, rng, identity } = founding;
-        let stale = (!plan.safeguards.rejudge).then(|| View::from_scratch(*ledger.mesh(), ledger.set(), ledger.trust()));
+        let stale =
+            (!plan.safeguards.rejudge).then(|| View::from_scratch(*ledger.mesh(), ledger.set(), ledger.trust()));
         let mut site = Self {
             id,
             role,
@@ -198,7 +199,8 @@ impl Site {
 
     /// The timer of a token, unless it was set before the last start.
     pub(super) fn timer(&self, token: u64) -> Option<(Timer, u64)> {
-        let timer = [Timer::Meet, Timer::Act, Timer::Acknowledge, Timer::Restart].into_iter().nth(token as usize & 0xff);
+        let timer =
+            [Timer::Meet, Timer::Act, Timer::Acknowledge, Timer::Restart].into_iter().nth(token as usize & 0xff);
         timer.filter(|_| token >> 8 & 0xff_ffff == self.start & 0xff_ffff).map(|timer| (timer, token >> 32))
     }
 
@@ -379,11 +381,7 @@ impl Site {
             return Vec::new();
         }
         let names = |ids: &[RecordId]| ids.iter().map(short).collect::<Vec<_>>();
-        vec![Effect::Log(Event::SteppedBack {
-            node: self.id,
-            withdrawn: names(&withdrawn),
-            written: names(&written),
-        })]
+        vec![Effect::Log(Event::SteppedBack { node: self.id, withdrawn: names(&withdrawn), written: names(&written) })]
     }
 
     fn own_records(&self, key: &NodeKey) -> Vec<(HybridTime, RecordId)> {

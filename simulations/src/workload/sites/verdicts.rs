@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use protocol::identity::NodeKey;
 use protocol::ledger::WriteError;
 use protocol::record::{Incarnation, Position, RecordId, Records, ScopeId};
-use protocol::trust::{
-    Compromise, Endorsement, Farewell, Lists, Revocation, Suspension, Target, Verdict, list_digest,
-};
+use protocol::trust::{Compromise, Endorsement, Farewell, Lists, Revocation, Suspension, Target, Verdict, list_digest};
 
 use super::site::Site;
 
@@ -92,8 +90,7 @@ impl Site {
     pub(super) fn keep_since(&mut self, from: Position) {
         let key = self.key();
         let places = from.seq..self.ledger.next().seq;
-        let new: Vec<RecordId> =
-            places.flat_map(|seq| self.ledger.set().at(&key, Position { seq, ..from })).collect();
+        let new: Vec<RecordId> = places.flat_map(|seq| self.ledger.set().at(&key, Position { seq, ..from })).collect();
         self.came(&new);
         self.keep();
         self.disk.sync();
