@@ -324,6 +324,6 @@ mod tests {
     #[test]
     fn a_missing_scenario_names_those_there_are() {
         let error = Scenario::load("partition").unwrap_err().to_string();
-        assert!(error.contains("partitions, swizzle-clog"), "{error}");
+        assert!(error.contains("commits, commits-") && error.contains("partitions, sites,"), "{error}");
     }
 }
