@@ -124,6 +124,131 @@ pub enum Event {
         /// The objects it found: name, and the hash of the bytes under it.
         found: BTreeMap<String, String>,
     },
+    /// A site told its client that a record is written.
+    Wrote {
+        /// Which site.
+        node: NodeId,
+        /// The record.
+        record: String,
+    },
+    /// A site did not write what its client asked for.
+    Declined {
+        /// Which site.
+        node: NodeId,
+        /// Why.
+        why: String,
+    },
+    /// A site let others see a record of its own.
+    Said {
+        /// Which site.
+        node: NodeId,
+        /// The life of its counter.
+        life: u64,
+        /// The place in it.
+        seq: u64,
+        /// The record.
+        record: String,
+    },
+    /// A site began a new life of its counter.
+    Began {
+        /// Which site.
+        node: NodeId,
+        /// The life.
+        life: u64,
+    },
+    /// A site went down and lost what was not synced.
+    Crashed {
+        /// Which site.
+        node: NodeId,
+    },
+    /// A site is up again.
+    Opened {
+        /// Which site.
+        node: NodeId,
+        /// Its own records that it found.
+        found: Vec<String>,
+    },
+    /// An older state was put back under a site.
+    SetBack {
+        /// Which site.
+        node: NodeId,
+        /// It noticed nothing: its memory went back too.
+        alive: bool,
+        /// Acknowledged records that no other site had on its disk.
+        lost: Vec<String>,
+    },
+    /// A site is gone for good.
+    Gone {
+        /// Which site.
+        node: NodeId,
+        /// Acknowledged records that no other site had on its disk.
+        lost: Vec<String>,
+    },
+    /// A site joined.
+    JoinedMesh {
+        /// Which site.
+        node: NodeId,
+    },
+    /// A site whose clock was put right took back what it wrote in its future, and wrote it again.
+    SteppedBack {
+        /// Which site.
+        node: NodeId,
+        /// What was taken back.
+        withdrawn: Vec<String>,
+        /// What stands for it, each in the place of the one above.
+        written: Vec<String>,
+    },
+    /// An authority ended another site, or part of what it wrote; it is none of those that must agree from here on.
+    EndedSite {
+        /// Whom.
+        node: NodeId,
+        /// How.
+        how: String,
+    },
+    /// A site found that a peer does wrong.
+    Accused {
+        /// Who found it.
+        node: NodeId,
+        /// Of whom.
+        peer: NodeId,
+        /// Whether that peer is meant to do wrong.
+        misbehaves: bool,
+        /// What.
+        why: String,
+    },
+    /// A site's kept view was compared with the one of all its records.
+    Checked {
+        /// Which site.
+        node: NodeId,
+        /// Whether they were the same.
+        sound: bool,
+    },
+    /// What all sites together hold, at the end.
+    Union {
+        /// The hash of all records.
+        records: String,
+        /// The hash of the live view.
+        view: String,
+        /// Topics with two heads.
+        conflicts: Vec<String>,
+    },
+    /// What a site holds and shows, at the end.
+    Shows {
+        /// Which site.
+        node: NodeId,
+        /// How many records it has.
+        count: usize,
+        /// The hash of all records.
+        records: String,
+        /// The hash of the live view.
+        view: String,
+        /// Topics it shows as conflicts.
+        conflicts: Vec<String>,
+        /// Acknowledged records that are not found here although nothing took their place.
+        unfound: Vec<String>,
+        /// Whether it lives in a life that others hold a different record of, or more than it does.
+        behind: bool,
+    },
     /// The end of the run.
     Ended,
 }

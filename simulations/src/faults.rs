@@ -29,6 +29,28 @@ pub enum Mishap {
     Unclog(Link),
     /// A wall clock jumps by milliseconds.
     Jump(NodeId, i64),
+    /// It is put right.
+    PutRight(NodeId),
+    /// A site loses what it has not synced.
+    Crash(NodeId),
+    /// A site is restored from an older state.
+    RollBack(NodeId),
+    /// A site is set back while it runs.
+    Revert(NodeId),
+    /// A site is gone for good.
+    Die(NodeId),
+    /// A site goes away.
+    Leave(NodeId),
+    /// It is back.
+    Return(NodeId),
+    /// A site joins.
+    JoinMesh(NodeId),
+    /// A site's disk is full.
+    Fill(NodeId),
+    /// It has room again.
+    MakeRoom(NodeId),
+    /// An authority ends something.
+    Verdict,
 }
 
 /// The mishaps of a run, by kind and not by date.
@@ -55,9 +77,55 @@ pub fn schedule(scenario: &Scenario, rng: &Rng) -> Vec<(Duration, Mishap)> {
         let by = i64::try_from(rng.below(plan.clock_jump_ms.saturating_add(1))).unwrap_or(i64::MAX);
         Mishap::Jump(node, if rng.chance(0.5) { by } else { -by })
     });
+    at_nodes("crashes", plan.crashes, &mut |node, _| Mishap::Crash(node));
+    at_nodes("rollbacks", plan.rollbacks, &mut |node, _| Mishap::RollBack(node));
+    at_nodes("reverts", plan.reverts, &mut |node, _| Mishap::Revert(node));
+    at_nodes("deaths", plan.deaths, &mut |node, _| Mishap::Die(node));
+    at_nodes("verdicts", plan.verdicts, &mut |_, _| Mishap::Verdict);
+    let late = scenario.nodes.saturating_sub(plan.late)..scenario.nodes;
+    let mut joining = rng.fork("late");
+    all.extend(late.map(|node| (joining.up_to(run), Mishap::JoinMesh(NodeId(node)))));
+    if plan.clock_wrong_ms > 0 {
+        let mut rng = rng.fork("clocks put right");
+        let wrong: Vec<_> = all.iter().filter_map(|(at, mishap)| jumped(mishap).map(|node| (*at, node))).collect();
+        let most = Duration::from_millis(plan.clock_wrong_ms);
+        all.extend(wrong.into_iter().map(|(at, node)| (at + rng.up_to(most), Mishap::PutRight(node))));
+    }
+    all.extend(with_end(scenario, rng.fork("absences"), plan.absences, plan.away_ms, Mishap::Leave, Mishap::Return));
+    all.extend(with_end(
+        scenario,
+        rng.fork("full disks"),
+        plan.full_disks,
+        plan.full_ms,
+        Mishap::Fill,
+        Mishap::MakeRoom,
+    ));
     all.extend(link_cuts(scenario, rng.fork("link cuts")));
     for round in 0..plan.swizzles {
         all.extend(swizzle_clog(scenario, rng.fork(&format!("swizzle {round}"))));
+    }
+    all
+}
+
+fn jumped(mishap: &Mishap) -> Option<NodeId> {
+    if let Mishap::Jump(node, _) = mishap { Some(*node) } else { None }
+}
+
+/// Something that befalls a node for a while.
+fn with_end(
+    scenario: &Scenario,
+    mut rng: Rng,
+    count: u32,
+    most_ms: u64,
+    begin: fn(NodeId) -> Mishap,
+    end: fn(NodeId) -> Mishap,
+) -> Vec<(Duration, Mishap)> {
+    let mut all = Vec::new();
+    for _ in 0..count {
+        let at = rng.up_to(Duration::from_millis(scenario.run_ms));
+        let node = any_node(scenario, &mut rng);
+        all.push((at, begin(node)));
+        all.push((at + rng.up_to(Duration::from_millis(most_ms)), end(node)));
     }
     all
 }
@@ -146,15 +214,9 @@ mod tests {
         let all = schedule(&scenario("swizzles = 1\nswizzle_ms = 100"), &Rng::from_seed(1));
         let pick = |clog: bool| -> Vec<Link> {
             all.iter()
-                .filter_map(|(_, mishap)| match mishap {
-                    Mishap::Clog(link) => clog.then_some(*link),
-                    Mishap::Unclog(link) => (!clog).then_some(*link),
-                    Mishap::PowerCut(_)
-                    | Mishap::Kill(_)
-                    | Mishap::Disk(..)
-                    | Mishap::Cut(_)
-                    | Mishap::Join(_)
-                    | Mishap::Jump(..) => None,
+                .filter_map(|(_, mishap)| match (mishap, clog) {
+                    (Mishap::Clog(link), true) | (Mishap::Unclog(link), false) => Some(*link),
+                    (_, _) => None,
                 })
                 .collect()
         };

@@ -4,12 +4,15 @@
 //! alone, so that no bug of the world can hide itself from them. Each is shown able to fail: by a made-up log in the
 //! tests here, and those of the disk by a scenario with a wrong protocol.
 
+mod sites;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::sites::Sites;
 use crate::event_log::{Entry, Event};
 use crate::network::{CopyId, Link, NodeId};
 
@@ -31,6 +34,33 @@ pub enum Invariant {
     /// Liveness: once nothing is broken any more, every question is answered soon.
     #[serde(rename = "after healing every question is answered in time")]
     AfterHealingEveryQuestionIsAnsweredInTime,
+    /// Convergence: once nothing is broken any more, all honest sites come to hold one set.
+    #[serde(rename = "every site comes to hold the same records")]
+    SitesHoldTheSameRecords,
+    /// And what they make of it is the same, and the view of all records together.
+    #[serde(rename = "every site comes to show the same live view")]
+    SitesShowTheSameLiveView,
+    /// An acknowledged record is in the set everywhere, and live there unless another one accounts for it.
+    #[serde(rename = "what was acknowledged is found at every site")]
+    WhatWasAcknowledgedIsFoundAtEverySite,
+    /// No conflict is settled by hiding it.
+    #[serde(rename = "every conflict is shown at every site")]
+    EveryConflictIsShownAtEverySite,
+    /// The view a site keeps, record by record, is the one computed from scratch.
+    #[serde(rename = "the kept view is the view of all records")]
+    TheKeptViewIsTheViewOfAllRecords,
+    /// Durability of records: what a site acknowledged it finds again after any crash.
+    #[serde(rename = "what a site acknowledged survives its crash")]
+    WhatASiteAcknowledgedSurvivesItsCrash,
+    /// No honest site lets others see two records at one place of one life; one set back alive can't know, and is let off.
+    #[serde(rename = "no site uses one place twice")]
+    NoSiteUsesOnePlaceTwice,
+    /// In the end no honest site goes on in a life of which others hold more, or something else.
+    #[serde(rename = "whoever was set back begins a new life")]
+    WhoeverWasSetBackBeginsANewLife,
+    /// What an honest site sends is always a record, and always in order.
+    #[serde(rename = "no honest site is accused")]
+    NoHonestSiteIsAccused,
     /// The log is in order of time.
     #[serde(rename = "time never goes backwards")]
     TimeNeverGoesBackwards,
@@ -44,6 +74,15 @@ impl fmt::Display for Invariant {
             Self::ACopyIsDeliveredAtMostOnce => "a copy is delivered at most once and only if it was sent",
             Self::NothingCrossesACutLink => "nothing crosses a cut link",
             Self::AfterHealingEveryQuestionIsAnsweredInTime => "after healing every question is answered in time",
+            Self::SitesHoldTheSameRecords => "every site comes to hold the same records",
+            Self::SitesShowTheSameLiveView => "every site comes to show the same live view",
+            Self::WhatWasAcknowledgedIsFoundAtEverySite => "what was acknowledged is found at every site",
+            Self::EveryConflictIsShownAtEverySite => "every conflict is shown at every site",
+            Self::TheKeptViewIsTheViewOfAllRecords => "the kept view is the view of all records",
+            Self::WhatASiteAcknowledgedSurvivesItsCrash => "what a site acknowledged survives its crash",
+            Self::NoSiteUsesOnePlaceTwice => "no site uses one place twice",
+            Self::WhoeverWasSetBackBeginsANewLife => "whoever was set back begins a new life",
+            Self::NoHonestSiteIsAccused => "no honest site is accused",
             Self::TimeNeverGoesBackwards => "time never goes backwards",
         })
     }
@@ -84,6 +123,7 @@ pub struct Invariants {
     healed_us: Option<u64>,
     /// Open questions and when they were asked.
     open: BTreeMap<(NodeId, u64), u64>,
+    sites: Sites,
 }
 
 impl Invariants {
@@ -99,6 +139,7 @@ impl Invariants {
             cuts: BTreeMap::new(),
             healed_us: None,
             open: BTreeMap::new(),
+            sites: Sites::new(),
         }
     }
 
@@ -138,7 +179,22 @@ impl Invariants {
                 Ok(())
             }
             Event::Recovered { node, found } => self.recovered(*node, found),
-            Event::NotSent { .. }
+            Event::Wrote { .. }
+            | Event::Said { .. }
+            | Event::Opened { .. }
+            | Event::SetBack { .. }
+            | Event::Gone { .. }
+            | Event::SteppedBack { .. }
+            | Event::EndedSite { .. }
+            | Event::Accused { .. }
+            | Event::Checked { .. }
+            | Event::Union { .. }
+            | Event::Shows { .. } => self.sites.check(&entry.event),
+            Event::Declined { .. }
+            | Event::Began { .. }
+            | Event::Crashed { .. }
+            | Event::JoinedMesh { .. }
+            | Event::NotSent { .. }
             | Event::Lost { .. }
             | Event::Clogged { .. }
             | Event::Unclogged { .. }
@@ -300,6 +356,15 @@ mod tests {
             Invariant::ACopyIsDeliveredAtMostOnce,
             Invariant::NothingCrossesACutLink,
             Invariant::AfterHealingEveryQuestionIsAnsweredInTime,
+            Invariant::SitesHoldTheSameRecords,
+            Invariant::SitesShowTheSameLiveView,
+            Invariant::WhatWasAcknowledgedIsFoundAtEverySite,
+            Invariant::EveryConflictIsShownAtEverySite,
+            Invariant::TheKeptViewIsTheViewOfAllRecords,
+            Invariant::WhatASiteAcknowledgedSurvivesItsCrash,
+            Invariant::NoSiteUsesOnePlaceTwice,
+            Invariant::WhoeverWasSetBackBeginsANewLife,
+            Invariant::NoHonestSiteIsAccused,
             Invariant::TimeNeverGoesBackwards,
         ] {
             assert_eq!(serde_json::to_string(&invariant).unwrap(), format!("\"{invariant}\""));

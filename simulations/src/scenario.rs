@@ -12,14 +12,34 @@ use serde::Deserialize;
 use crate::invariants::Invariant;
 use crate::network::LinkQuality;
 use crate::workload::commits::Safeguards;
+use crate::workload::sites::SitesPlan;
 
 /// The scenarios that come with this package.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 25] = [
     ("commits", include_str!("../scenarios/commits.toml")),
     ("commits-trusting-a-failed-sync", include_str!("../scenarios/commits-trusting-a-failed-sync.toml")),
     ("commits-without-directory-sync", include_str!("../scenarios/commits-without-directory-sync.toml")),
     ("commits-without-file-sync", include_str!("../scenarios/commits-without-file-sync.toml")),
     ("partitions", include_str!("../scenarios/partitions.toml")),
+    ("sites", include_str!("../scenarios/sites.toml")),
+    ("sites-acknowledging-unsynced", include_str!("../scenarios/sites-acknowledging-unsynced.toml")),
+    ("sites-churn", include_str!("../scenarios/sites-churn.toml")),
+    ("sites-clocks", include_str!("../scenarios/sites-clocks.toml")),
+    ("sites-clocks-hours", include_str!("../scenarios/sites-clocks-hours.toml")),
+    ("sites-deaf-to-peers", include_str!("../scenarios/sites-deaf-to-peers.toml")),
+    ("sites-hiding-conflicts", include_str!("../scenarios/sites-hiding-conflicts.toml")),
+    ("sites-large", include_str!("../scenarios/sites-large.toml")),
+    ("sites-liars", include_str!("../scenarios/sites-liars.toml")),
+    ("sites-middle", include_str!("../scenarios/sites-middle.toml")),
+    ("sites-never-judging-again", include_str!("../scenarios/sites-never-judging-again.toml")),
+    ("sites-ranking-by-arrival", include_str!("../scenarios/sites-ranking-by-arrival.toml")),
+    ("sites-refusing-the-unknown", include_str!("../scenarios/sites-refusing-the-unknown.toml")),
+    ("sites-restored-without-a-new-life", include_str!("../scenarios/sites-restored-without-a-new-life.toml")),
+    ("sites-revert", include_str!("../scenarios/sites-revert.toml")),
+    ("sites-rollback", include_str!("../scenarios/sites-rollback.toml")),
+    ("sites-sending-no-values", include_str!("../scenarios/sites-sending-no-values.toml")),
+    ("sites-sending-unsynced", include_str!("../scenarios/sites-sending-unsynced.toml")),
+    ("sites-with-a-horizon", include_str!("../scenarios/sites-with-a-horizon.toml")),
     ("swizzle-clog", include_str!("../scenarios/swizzle-clog.toml")),
 ];
 
@@ -51,6 +71,8 @@ pub struct Scenario {
     pub asking: Option<AskingPlan>,
     /// Nodes store objects.
     pub commits: Option<CommitsPlan>,
+    /// Sites of a mesh write and exchange records.
+    pub sites: Option<SitesPlan>,
 }
 
 /// How often what breaks, over the whole run.
@@ -75,12 +97,53 @@ pub struct FaultPlan {
     pub clock_jumps: u32,
     /// How far at most, in either direction.
     pub clock_jump_ms: u64,
+    /// After how long at most a site's clock is put right; 0: only when all is healed.
+    pub clock_wrong_ms: u64,
+    /// Sites that lose what is not synced.
+    pub crashes: u32,
+    /// Sites that are restored from an older state, and know that they were started.
+    pub rollbacks: u32,
+    /// Sites that are set back while they run, and notice nothing.
+    pub reverts: u32,
+    /// Sites that are gone for good.
+    pub deaths: u32,
+    /// Sites that are away.
+    pub absences: u32,
+    /// For how long at most.
+    pub away_ms: u64,
+    /// Sites that join late, the last ones.
+    pub late: u32,
+    /// Disks that are full.
+    pub full_disks: u32,
+    /// For how long at most.
+    pub full_ms: u64,
+    /// Acts of authorities against sites: retired, narrowed, compromised; or against each other: suspended.
+    pub verdicts: u32,
+    /// Sites that send nonsense: the ones behind the authorities.
+    pub liars: u32,
+    /// Sites that answer nothing: the ones behind the liars.
+    pub silent: u32,
+    /// Two boxes under one key: the ones behind the silent.
+    pub equivocators: u32,
 }
 
 impl FaultPlan {
     /// Whether there are faults that only a node with a disk notices: without one they would pass unseen.
     const fn need_a_store(&self) -> bool {
         self.power_cuts > 0 || self.kills > 0 || self.disk_faults > 0
+    }
+
+    /// Whether there are faults that only sites notice.
+    const fn need_sites(&self) -> bool {
+        let states = self.crashes + self.rollbacks + self.reverts + self.full_disks;
+        let places = self.deaths + self.absences + self.late + self.verdicts;
+        states + places + self.misbehaving() > 0
+    }
+
+    /// How many sites do wrong on purpose.
+    #[must_use]
+    pub const fn misbehaving(&self) -> u32 {
+        self.liars + self.silent + self.equivocators
     }
 }
 
@@ -190,6 +253,17 @@ impl Scenario {
             (share(self.link.duplicate), "link.duplicate", "from 0 to 1"),
             (share(self.link.reorder), "link.reorder", "from 0 to 1"),
             (self.commits.is_some() || !self.faults.need_a_store(), "faults", "of links and clocks without [commits]"),
+            (self.sites.is_some() || !self.faults.need_sites(), "faults", "of links, disks and clocks without [sites]"),
+            (self.sites.as_ref().is_none_or(|sites| sites.act_ms >= 1), "sites.act_ms", "at least 1"),
+            (self.sites.as_ref().is_none_or(|sites| sites.meet_ms >= 1), "sites.meet_ms", "at least 1"),
+            (
+                self.sites.as_ref().is_none_or(|sites| {
+                    let others = self.faults.misbehaving().saturating_add(self.faults.late);
+                    (1..=3).contains(&sites.authorities) && self.nodes > 1 + sites.authorities.saturating_add(others)
+                }),
+                "sites.authorities",
+                "from 1 to 3, with the root, one honest site, the misbehaving and the late beside them",
+            ),
             (self.link.bandwidth != Some(0), "link.bandwidth", "at least 1"),
         ];
         match rules.into_iter().find(|(holds, _, _)| !holds) {
@@ -250,6 +324,6 @@ mod tests {
     #[test]
     fn a_missing_scenario_names_those_there_are() {
         let error = Scenario::load("partition").unwrap_err().to_string();
-        assert!(error.contains("partitions, swizzle-clog"), "{error}");
+        assert!(error.contains("commits, commits-") && error.contains("partitions, sites,"), "{error}");
     }
 }

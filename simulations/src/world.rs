@@ -23,6 +23,7 @@ use crate::rng::Rng;
 use crate::scenario::Scenario;
 use crate::workload::asking::Asker;
 use crate::workload::commits::{Progress, Store};
+use crate::workload::sites::Mesh;
 
 /// Something due at a moment.
 #[derive(Clone, Debug)]
@@ -63,6 +64,7 @@ pub struct World {
     clock: SimClock,
     network: SimNetwork,
     nodes: BTreeMap<NodeId, Node>,
+    mesh: Option<Mesh>,
     agenda: BTreeMap<(Duration, u64), Task>,
     next_place: u64,
     log: EventLog,
@@ -82,6 +84,7 @@ impl World {
             clock: SimClock::new(),
             network: SimNetwork::new(rng.fork("network"), scenario.link.clone()),
             nodes: BTreeMap::new(),
+            mesh: None,
             agenda: BTreeMap::new(),
             next_place: 0,
             log: EventLog::default(),
@@ -93,6 +96,13 @@ impl World {
         };
         for node in (0..world.scenario.nodes).map(NodeId) {
             world.add_node(node, rng.fork(&format!("node {}", node.0)))?;
+        }
+        if let Some(plan) = world.scenario.sites.clone() {
+            let clocks = world.nodes.iter().map(|(&id, node)| (id, node.clock.clone())).collect();
+            let mut mesh = Mesh::new(plan, &world.scenario, rng.fork("sites"), clocks);
+            let effects = mesh.begin();
+            world.mesh = Some(mesh);
+            world.carry_out_all(effects);
         }
         for (at, mishap) in faults::schedule(&world.scenario, &rng.fork("faults")) {
             world.plan_at(at, Task::Mishap(mishap));
@@ -173,14 +183,19 @@ impl World {
         match task {
             Task::Wake { node, token } => {
                 let now = self.clock.monotonic();
-                let effects = self.machine(node).map(|machine| machine.on_timer(now, token));
-                self.carry_out(node, effects.unwrap_or_default());
+                let effects = match &mut self.mesh {
+                    Some(mesh) => mesh.on_timer(now, node, token),
+                    None => self.machine(node).map(|machine| machine.on_timer(now, token)).unwrap_or_default(),
+                };
+                self.carry_out(node, effects);
             }
             Task::StoreStep { node, life } => self.store_step(node, life),
             Task::Recover { node, disk } => self.recover(node, disk),
             Task::Mishap(mishap) => self.mishap(mishap),
             Task::HealAll => self.heal_all(),
             Task::End => {
+                let shown = self.mesh.as_ref().map(Mesh::show);
+                shown.into_iter().flatten().for_each(|event| self.note(event));
                 self.note(Event::Ended);
                 self.over = true;
             }
@@ -193,8 +208,17 @@ impl World {
         self.note(Event::Delivered { link: arrival.link, copy: arrival.copy });
         let now = self.clock.monotonic();
         let Link { from, to } = arrival.link;
-        let effects = self.machine(to).map(|machine| machine.on_message(now, from, &arrival.bytes));
-        self.carry_out(to, effects.unwrap_or_default());
+        let effects = match &mut self.mesh {
+            Some(mesh) => mesh.on_message(now, to, from, &arrival.bytes),
+            None => self.machine(to).map(|machine| machine.on_message(now, from, &arrival.bytes)).unwrap_or_default(),
+        };
+        self.carry_out(to, effects);
+    }
+
+    fn carry_out_all(&mut self, effects: Vec<(NodeId, Vec<Effect>)>) {
+        for (node, effects) in effects {
+            self.carry_out(node, effects);
+        }
     }
 
     fn carry_out(&mut self, node: NodeId, effects: Vec<Effect>) {
@@ -278,6 +302,8 @@ impl World {
     // What breaks.
 
     fn mishap(&mut self, mishap: Mishap) {
+        let effects = self.mesh.as_mut().map(|mesh| mesh.befall(mishap));
+        self.carry_out_all(effects.unwrap_or_default());
         match mishap {
             Mishap::PowerCut(node) => self.go_down(node, true),
             Mishap::Kill(node) => self.go_down(node, false),
@@ -314,6 +340,18 @@ impl World {
                     self.note(Event::ClockJumped { node, wall_ms });
                 }
             }
+            // What befalls sites alone.
+            Mishap::PutRight(_)
+            | Mishap::Crash(_)
+            | Mishap::RollBack(_)
+            | Mishap::Revert(_)
+            | Mishap::Die(_)
+            | Mishap::Leave(_)
+            | Mishap::Return(_)
+            | Mishap::JoinMesh(_)
+            | Mishap::Fill(_)
+            | Mishap::MakeRoom(_)
+            | Mishap::Verdict => {}
         }
     }
 
@@ -333,6 +371,9 @@ impl World {
         for &id in &ids {
             self.go_down(id, true);
         }
+        let now = self.clock.monotonic();
+        let effects = self.mesh.as_mut().map(|mesh| mesh.heal(now));
+        self.carry_out_all(effects.unwrap_or_default());
         self.note(Event::Healed);
     }
 
@@ -380,7 +421,8 @@ mod tests {
 
     #[test]
     fn one_seed_is_one_run_and_another_seed_another() {
-        for scenario in Scenario::names() {
+        // The large ones are of the same machines.
+        for scenario in Scenario::names().into_iter().filter(|name| !["sites-middle", "sites-large"].contains(name)) {
             let (first, log) = run(scenario, 7);
             let (second, again) = run(scenario, 7);
             assert_eq!(log.first_difference(&again), None);
@@ -403,7 +445,7 @@ mod tests {
     fn each_safeguard_left_out_breaks_what_it_guards_and_nothing_else() {
         let mut proven = BTreeSet::new();
         for scenario in Scenario::names().into_iter().map(|name| Scenario::load(name).unwrap()) {
-            if !scenario.breaks.is_empty() {
+            if !scenario.breaks.is_empty() && scenario.sites.is_none() {
                 let verdict = Verdict::of(&scenario, 0..30).unwrap();
                 assert!(verdict.is_good(), "{verdict}");
                 proven.extend(scenario.breaks);
@@ -411,6 +453,69 @@ mod tests {
         }
         let of_the_disk = [Invariant::WhatWasAcknowledgedIsThereAfterACrash, Invariant::ANameNeverHoldsOtherBytes];
         assert_eq!(proven, BTreeSet::from(of_the_disk));
+    }
+
+    /// Schedules of sites: 200 in all, with those that must break.
+    fn sites_agree(scenario: &str, seeds: std::ops::Range<u64>) {
+        let verdict = Verdict::of(&Scenario::load(scenario).unwrap(), seeds).unwrap();
+        assert!(verdict.is_good(), "{verdict}");
+    }
+
+    #[test]
+    fn sites_agree_after_plain_faults() {
+        sites_agree("sites", 0..50);
+    }
+
+    #[test]
+    fn sites_agree_after_being_set_back() {
+        sites_agree("sites-rollback", 0..15);
+        sites_agree("sites-revert", 0..10);
+    }
+
+    #[test]
+    fn sites_agree_after_their_clocks_are_put_right() {
+        sites_agree("sites-clocks", 0..10);
+        sites_agree("sites-clocks-hours", 0..10);
+    }
+
+    #[test]
+    fn sites_agree_in_spite_of_liars() {
+        sites_agree("sites-liars", 0..15);
+    }
+
+    #[test]
+    fn sites_agree_after_coming_and_going() {
+        sites_agree("sites-churn", 0..15);
+    }
+
+    #[test]
+    fn twenty_and_fifty_sites_agree() {
+        sites_agree("sites-middle", 0..2);
+        sites_agree("sites-large", 0..1);
+    }
+
+    #[test]
+    fn each_safeguard_of_sites_left_out_breaks_what_it_guards_and_nothing_else() {
+        let mut proven = BTreeSet::new();
+        for scenario in Scenario::names().into_iter().map(|name| Scenario::load(name).unwrap()) {
+            if !scenario.breaks.is_empty() && scenario.sites.is_some() {
+                let verdict = Verdict::of(&scenario, 0..7).unwrap();
+                assert!(verdict.is_good(), "{verdict}");
+                proven.extend(scenario.breaks);
+            }
+        }
+        let of_sites = [
+            Invariant::SitesHoldTheSameRecords,
+            Invariant::SitesShowTheSameLiveView,
+            Invariant::WhatWasAcknowledgedIsFoundAtEverySite,
+            Invariant::EveryConflictIsShownAtEverySite,
+            Invariant::TheKeptViewIsTheViewOfAllRecords,
+            Invariant::WhatASiteAcknowledgedSurvivesItsCrash,
+            Invariant::NoSiteUsesOnePlaceTwice,
+            Invariant::WhoeverWasSetBackBeginsANewLife,
+            Invariant::NoHonestSiteIsAccused,
+        ];
+        assert_eq!(proven, BTreeSet::from(of_sites));
     }
 
     #[test]

@@ -23,8 +23,8 @@ use crate::Timestamp;
 use crate::identity::{NodeKey, NodeSecret};
 use crate::record::value::{Life, TagMode, Value};
 use crate::record::{
-    Draft, HybridClock, HybridTime, Incarnation, Kind, Malformed, MeshId, Position, RaiseBound, Record, RecordId,
-    RecordSet, Records, ScopeId, Timeliness,
+    Draft, HybridClock, HybridTime, Incarnation, Kind, MAX_PREV, Malformed, MeshId, Position, RaiseBound, Record,
+    RecordId, RecordSet, Records, ScopeId, Timeliness,
 };
 use crate::trust::{Judge, Trust, Void};
 use crate::view::{InMemory, Stale, Topic, View};
@@ -53,6 +53,10 @@ pub enum Entry {
     /// Records that are no longer in the set, for a wrong clock wrote them. Its times go with them: bounds before this
     /// one say nothing any more.
     Withdrawn(Vec<RecordId>),
+    /// A withdrawn record of this site's own that is to be written again.
+    Owed(Record, Option<Bytes>),
+    /// A withdrawn record that was written again.
+    Paid(RecordId),
     /// No time at or above this one was given out.
     Bound(HybridTime),
     /// A new life of the counter.
@@ -112,6 +116,8 @@ pub struct Ledger {
     /// Lives in which an author said two things at one place.
     forked: BTreeSet<(NodeKey, Incarnation)>,
     is_behind: bool,
+    /// Own records a wrong clock wrote that are not written again yet, in their order.
+    owed: Vec<(Record, Option<Bytes>)>,
     entries: Vec<Entry>,
 }
 
@@ -135,6 +141,7 @@ impl Ledger {
             latest: BTreeMap::new(),
             forked: BTreeSet::new(),
             is_behind: false,
+            owed: Vec::new(),
             entries: Vec::new(),
         };
         ledger.recall(durable, life);
@@ -159,12 +166,16 @@ impl Ledger {
                     ids.iter().for_each(|id| drop(records.remove(id)));
                     bound = HybridTime::default();
                 }
+                Entry::Owed(record, value) => self.owed.push((record, value)),
+                Entry::Paid(id) => self.owed.retain(|(record, _)| record.id() != id),
                 Entry::Bound(time) => bound = bound.max(time),
                 Entry::Life(incarnation) => begun = Some(incarnation),
             }
         }
-        // The bound of an earlier life says nothing about this one, but is never too low.
-        self.clock = HybridClock::resume(bound);
+        // What was given out below the bound and is not here never left this site: the clock goes on from the records
+        // it holds. Going on from the bound would put it a little further ahead with every start.
+        self.clock = HybridClock::resume(HybridTime::default());
+        self.clock.raise(bound);
         match begun {
             Some(incarnation) => self.next.incarnation = incarnation,
             None => self.begin(life),
@@ -212,7 +223,8 @@ impl Ledger {
         }
     }
 
-    /// Takes in what has waited long enough: its time has come, or its author is known. Returns what is in the set now.
+    /// Takes in what has waited long enough: its time has come, or its author is known; and writes what this site owes
+    /// since it stepped back. Returns what is in the set now.
     pub fn wake(&mut self, now: Timestamp) -> Vec<RecordId> {
         let mut taken = Vec::new();
         loop {
@@ -229,6 +241,7 @@ impl Ledger {
                 }
             }
             if ready.is_empty() {
+                taken.extend(self.pay(now));
                 return taken;
             }
             taken.extend(ready.iter().map(|(record, _)| record.id()));
@@ -244,6 +257,11 @@ impl Ledger {
     /// # Errors
     /// [`WriteError`]; nothing is written.
     pub fn write(&mut self, say: Say<'_>, now: Timestamp) -> Result<RecordId, WriteError> {
+        self.write_for(say, None, now)
+    }
+
+    /// As [`Ledger::write`]; `withdrawn` is a record of the same topic, not in the set, that this one stands for.
+    fn write_for(&mut self, say: Say<'_>, withdrawn: Option<RecordId>, now: Timestamp) -> Result<RecordId, WriteError> {
         let topic = Topic { scope: say.scope, kind: say.kind, key: say.key.clone() };
         let time = loop {
             match self.clock.next(now) {
@@ -254,6 +272,11 @@ impl Ledger {
                 }
             }
         };
+        let mut prev = self.view.resolve(&topic);
+        if let Some(withdrawn) = withdrawn {
+            prev.truncate(MAX_PREV - 1);
+            prev.push(withdrawn);
+        }
         let draft = Draft {
             scope: say.scope,
             time,
@@ -263,7 +286,7 @@ impl Ledger {
             position: self.next,
             grant: self.identity.grant,
             actor: say.actor,
-            prev: self.view.resolve(&topic),
+            prev,
         };
         let record = draft.sign(&self.identity.secret)?;
         let name = self.view.facts(&say.scope).name.or(say.name);
@@ -357,28 +380,31 @@ impl Ledger {
     }
 
     /// The wall clock turned out to be far ahead, and was set back. Records of this site that lie in its future are
-    /// withdrawn and written again in a new life: nobody else has taken them. Those of others wait.
+    /// withdrawn and written again in a new life. Nobody else has taken them, but where they lie less than a day ahead
+    /// others let them wait, and will take them: what is written for one names it, and so covers it when it is back.
+    /// Records of others wait.
     pub fn step_back(&mut self, life: Incarnation, now: Timestamp) -> Vec<RecordId> {
         let ahead = |record: &Record| record.time().moment() > now;
         let held: Vec<_> = self.set.iter().cloned().collect();
         let (future, present): (Vec<_>, Vec<_>) = held.into_iter().partition(|held| ahead(&held.record));
+        let latest = present.iter().map(|held| held.record.time()).max().unwrap_or_default();
+        let right = HybridClock::resume(latest.max(HybridTime::at(now)));
         if future.is_empty() {
-            // A write that was refused bears a time, too.
-            if self.clock.last().moment() > now {
-                self.set_back_clock(now);
-                self.entries.push(Entry::Withdrawn(Vec::new()));
+            if self.clock.last() > right.last() {
+                self.clock = right;
             }
             return Vec::new();
         }
-        let withdrawn: Vec<RecordId> = future.iter().map(|held| held.record.id()).collect();
+        let withdrawn = future.iter().map(|held| held.record.id()).collect();
         let own = self.identity.secret.key();
         let (mut mine, others): (Vec<_>, Vec<_>) = future.into_iter().partition(|held| held.record.author() == own);
         let entries = std::mem::take(&mut self.entries);
         let kept = present.into_iter().map(|held| Entry::Record(held.record, held.value));
         let waiting = std::mem::take(&mut self.waiting);
+        let owed = std::mem::take(&mut self.owed);
         *self = Self::open(self.identity.clone(), kept, life);
         self.waiting = waiting;
-        self.set_back_clock(now);
+        self.clock = right;
         self.entries = entries;
         self.entries.push(Entry::Life(life));
         self.entries.push(Entry::Withdrawn(withdrawn));
@@ -386,13 +412,33 @@ impl Ledger {
             let _ = self.take(held.record, held.value, now);
         }
         mine.sort_by_key(|held| held.record.body().map(|body| body.position));
-        let says: Vec<_> = mine.iter().filter_map(|held| Say::again(&held.record, held.value.as_deref())).collect();
-        says.into_iter().filter_map(|say| self.write(say, now).ok()).collect()
+        self.owed = owed;
+        for held in mine {
+            self.entries.push(Entry::Owed(held.record.clone(), held.value.clone()));
+            self.owed.push((held.record, held.value));
+        }
+        self.pay(now)
     }
 
-    fn set_back_clock(&mut self, now: Timestamp) {
-        let latest = self.set.iter().map(|held| held.record.time()).max().unwrap_or_default();
-        self.clock = HybridClock::resume(latest.max(HybridTime::at(now)));
+    /// Writes again what a wrong clock wrote, as far as this site may by now: its grant may itself have been written by a
+    /// wrong clock, and not be back yet.
+    fn pay(&mut self, now: Timestamp) -> Vec<RecordId> {
+        let mut written = Vec::new();
+        for (record, value) in std::mem::take(&mut self.owed) {
+            let Some(say) = Say::again(&record, value.as_deref()) else { continue };
+            if let Ok(id) = self.write_for(say, Some(record.id()), now) {
+                self.entries.push(Entry::Paid(record.id()));
+                written.push(id);
+            } else {
+                self.owed.push((record, value));
+            }
+        }
+        written
+    }
+
+    /// Own records that wait to be written again.
+    pub fn owed(&self) -> impl Iterator<Item = &Record> {
+        self.owed.iter().map(|(record, _)| record)
     }
 
     /// What must become durable, since the last call.

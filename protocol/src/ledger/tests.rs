@@ -105,6 +105,88 @@ fn a_ledger_opened_on_what_is_durable_is_the_one_that_wrote_it() {
 }
 
 #[test]
+fn starting_again_and_again_does_not_put_the_clock_ahead() {
+    let mut ledger = root();
+    let scope = project(&mut ledger);
+    let mut durable = ledger.entries();
+    for start in 1..10 {
+        ledger = Ledger::open(ledger.identity.clone(), durable.clone(), life(99));
+        let id = tag(&mut ledger, scope, &[start], later(u64::from(start)));
+        assert_eq!(ledger.set().get(&id).unwrap().record.time().moment(), later(u64::from(start)));
+        durable.extend(ledger.entries());
+    }
+}
+
+#[test]
+fn a_clock_that_was_put_right_stays_right() {
+    const YEARS: u64 = 10 * 365 * 86_400_000;
+    let mut root = root();
+    let scope = project(&mut root);
+    let mut site = joined(1, &mut root);
+    pass(&root, &mut site, NOW);
+    let mut durable = site.entries();
+    let moment = |site: &Ledger, id| site.set().get(&id).unwrap().record.time().moment();
+    // It wrote nothing that counts with the wrong clock; the clock was asked for the time all the same.
+    let refused = Revocation { target: Target::Node(secret(1).key()), verdict: Verdict::Retired { farewell: None } };
+    assert!(site.revoke(&refused, "x", later(YEARS)).is_err());
+    site.step_back(life(77), later(10));
+    let first = tag(&mut site, scope, b"a", later(11));
+    assert_eq!(moment(&site, first), later(11));
+    // It wrote something.
+    tag(&mut site, scope, b"b", later(YEARS));
+    site.step_back(life(78), later(20));
+    durable.extend(site.entries());
+    let mut site = Ledger::open(site.identity.clone(), durable, life(5));
+    let second = tag(&mut site, scope, b"c", later(30));
+    assert_eq!(moment(&site, second), later(30));
+}
+
+#[test]
+fn what_was_withdrawn_and_comes_back_is_covered_by_what_was_written_for_it() {
+    const HOUR: u64 = 3_600_000;
+    let mut root = root();
+    let scope = project(&mut root);
+    let mut site = joined(1, &mut root);
+    pass(&root, &mut site, NOW);
+    // An hour ahead: others have it wait.
+    let early = tag(&mut site, scope, b"a", later(HOUR));
+    pass(&site, &mut root, NOW);
+    assert!(root.waiting().contains(&early));
+    site.step_back(life(77), later(10));
+    tag(&mut site, scope, b"b", later(20));
+    sync(&mut root, &mut site, later(30));
+    assert_eq!(tagged(&root, scope), Some(Digest::sha256(b"b")));
+    // Its time comes, and it is said all the same.
+    root.wake(later(2 * HOUR));
+    sync(&mut root, &mut site, later(2 * HOUR));
+    assert!(root.set().get(&early).is_some());
+    assert_eq!(ids(&root), ids(&site));
+    for ledger in [&root, &site] {
+        assert_eq!(tagged(ledger, scope), Some(Digest::sha256(b"b")));
+        assert!(ledger.is_view_sound());
+    }
+}
+
+#[test]
+fn records_of_others_that_lie_ahead_are_not_back_after_a_restart() {
+    const YEARS: u64 = 10 * 365 * 86_400_000;
+    let mut root = root();
+    let scope = project(&mut root);
+    let mut site = joined(1, &mut root);
+    pass(&root, &mut site, NOW);
+    let mut durable = site.entries();
+    // Both clocks are years ahead; one is put right.
+    let far = tag(&mut root, scope, b"far", later(YEARS));
+    pass(&root, &mut site, later(YEARS));
+    assert!(site.set().get(&far).is_some());
+    site.step_back(life(77), later(10));
+    assert!(site.set().get(&far).is_none());
+    durable.extend(site.entries());
+    let site = Ledger::open(site.identity.clone(), durable, life(5));
+    assert!(site.set().get(&far).is_none());
+}
+
+#[test]
 fn records_wait_for_their_authors_grant_and_for_their_time() {
     let mut root = root();
     let scope = project(&mut root);

@@ -50,6 +50,8 @@ struct Evaluation<'a> {
     trust: Trust,
     acts: &'a Acts,
     endorsed: Vec<Endorsed<'a>>,
+    /// Suspensions and revocations that count, with their levels: a later level may let in whom they are about.
+    said: Vec<(&'a Act, u32)>,
 }
 
 impl Trust {
@@ -60,7 +62,7 @@ impl Trust {
         let mut acts = Acts::read(&ScopeId::trust(&mesh), records);
         acts.lifted = acts.lifted_by(&root);
         let trust = Self { root, mesh, grants: BTreeMap::new(), nodes: BTreeMap::new(), known: acts.known(&root) };
-        let mut evaluation = Evaluation { trust, acts: &acts, endorsed: Vec::new() };
+        let mut evaluation = Evaluation { trust, acts: &acts, endorsed: Vec::new(), said: Vec::new() };
         for level in 0..MAX_LEVEL {
             evaluation.level(level);
         }
@@ -147,6 +149,7 @@ impl<'a> Evaluation<'a> {
         for act in &acts.suspensions {
             // A suspension is never itself suspended, or two authorities that accuse each other would both go on.
             if self.counts(act, level, &|void| matches!(void, Void::Suspended(_))) {
+                self.said.push((act, level));
                 self.suspend(act, level);
             }
         }
@@ -169,8 +172,13 @@ impl<'a> Evaluation<'a> {
         }
         for act in &acts.revocations {
             if self.counts(act, level, &|_| false) {
-                self.revoke(act, level);
+                self.said.push((act, level));
             }
+        }
+        // Those of earlier levels again: they may be about nodes and grants that are there only now.
+        for (act, level) in self.said.clone() {
+            self.suspend(act, level);
+            self.revoke(act, level);
         }
     }
 

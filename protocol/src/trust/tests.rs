@@ -348,6 +348,33 @@ fn only_the_root_revokes_an_authority() {
 }
 
 #[test]
+fn the_root_ends_a_site_that_an_authority_let_in() {
+    let mut mesh = Mesh::new();
+    let (good, bad) = (mesh.tag(3, scope(7)), mesh.tag(3, scope(7)));
+    let other = mesh.tag(4, scope(7));
+    let list = mesh.endorse(0, 3, scope(7), 1, &[&good]);
+    let verdict = Mesh::compromise(0, &[(scope(7), 1, &[list])], &[]);
+    mesh.revoke(0, 3, verdict);
+    assert_eq!((mesh.judge(&good), mesh.judge(&other)), (Ok(()), Ok(())));
+    assert!(matches!(mesh.judge(&bad), Err(Void::NotEndorsed(_))));
+    assert_eq!(mesh.trust().handshake(&key(3), NOW, false), Handshake::Refused);
+    let grant = mesh.grants[&4];
+    let verdict = Verdict::Narrowed { last: Vec::new() };
+    mesh.act(0, Kind::REVOCATION, &Revocation { target: Target::Grant(grant), verdict });
+    assert!(matches!(mesh.judge(&other), Err(Void::Revoked(_))));
+}
+
+#[test]
+fn the_root_suspends_an_authority_it_let_in() {
+    let mut mesh = Mesh::new();
+    let seen = mesh.position(1);
+    suspend(&mut mesh, 0, 1, seen);
+    mesh.admit(1, 5, site());
+    let tag = mesh.tag(5, scope(7));
+    assert_eq!(mesh.judge(&tag), Err(Void::NoGrant));
+}
+
+#[test]
 fn any_authority_revokes_any_site() {
     let mut mesh = Mesh::new();
     let tag = mesh.tag(3, scope(7));

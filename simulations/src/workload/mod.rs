@@ -5,3 +5,4 @@
 
 pub mod asking;
 pub mod commits;
+pub mod sites;
