@@ -420,6 +420,7 @@ impl From<ManifestError> for Error {
             ManifestError::TooManyTags { .. } => {
                 Self::new(StatusCode::URI_TOO_LONG, "MANIFEST_INVALID", error.to_string())
             }
+            ManifestError::TooManyChildren => Self::bad("MANIFEST_INVALID", error.to_string()),
             ManifestError::Fault(fault) => fault.into(),
         }
     }
@@ -471,7 +472,7 @@ mod tests {
     #[test]
     fn each_room_error_has_its_code() {
         let d = Digest::sha256(b"");
-        let table: [(Error, u16, &str); 17] = [
+        let table: [(Error, u16, &str); 18] = [
             (BlobError::Unknown.into(), 404, "BLOB_UNKNOWN"),
             (BlobError::Damaged.into(), 404, "BLOB_UNKNOWN"),
             (BlobError::Pinned { by: d }.into(), 405, "UNSUPPORTED"),
@@ -481,6 +482,7 @@ mod tests {
             (ManifestError::DigestMismatch { expected: d, actual: d }.into(), 400, "DIGEST_INVALID"),
             (ManifestError::NoProject.into(), 404, "NAME_UNKNOWN"),
             (ManifestError::TooManyTags { found: 101 }.into(), 414, "MANIFEST_INVALID"),
+            (ManifestError::TooManyChildren.into(), 400, "MANIFEST_INVALID"),
             (manifest::ManifestError::TooLarge { found: 9 }.into(), 413, "SIZE_INVALID"),
             (TagError::UnknownRepository.into(), 404, "NAME_UNKNOWN"),
             (TagError::Unknown.into(), 404, "MANIFEST_UNKNOWN"),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use protocol::record::value::MAX_CHILDREN;
 use protocol::{Digest, Manifest, MediaType, Reference, Tag, manifest};
 
 use super::{Fault, Registry};
@@ -57,6 +58,9 @@ pub enum ManifestError {
         /// The number found.
         found: usize,
     },
+    /// More children than its record has room for.
+    #[error("an index names at most {MAX_CHILDREN} manifests, fewer when their digests are long")]
+    TooManyChildren,
     /// Not the client's fault.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -149,6 +153,7 @@ impl Registry {
                 Err(ManifestError::WrongSize { digest, claimed, actual })
             }
             Published::NoProject => Err(ManifestError::NoProject),
+            Published::TooManyChildren => Err(ManifestError::TooManyChildren),
         }
     }
 

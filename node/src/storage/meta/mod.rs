@@ -8,8 +8,14 @@
 //! **Durability**: when an intent that writes returns `Ok`, its effects survive a power cut. Many waiting intents may
 //! share one synced transaction (group commit).
 //! **Reads** see the last committed state and never wait for a writer.
+//! **Records**: projects, manifests and tags are what the live versions of signed records say ([`protocol::record`]). An
+//! intent that changes them writes records, each following the heads of its topic, and the rows that follow from them in
+//! the same transaction; nothing else writes those rows ([`check`] holds one against the other). Blobs, links, leases and
+//! candidates are what this site holds, and no records.
 //! **Time** comes in with each intent; no engine reads a clock.
 
+mod author;
+pub mod check;
 #[cfg(test)]
 mod contract;
 pub mod memory;
@@ -23,8 +29,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::manifest;
+use protocol::record::value::Value;
+use protocol::record::{Held, HybridTime, RecordId, ScopeId};
 use protocol::{ContentRoot, Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 use serde::{Deserialize, Serialize};
+
+pub use author::{Author, Topic};
+
+#[cfg(test)]
+pub(crate) use memory::nobody as tests_author;
 
 /// The answer of an intent, on its way.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, MetaError>> + Send + 'a>>;
@@ -252,6 +265,8 @@ pub enum Published {
     },
     /// The project is not there. Nothing was written.
     NoProject,
+    /// It names more manifests than a record has room for ([`protocol::record::value::MAX_CHILDREN`]). Nothing was written.
+    TooManyChildren,
 }
 
 /// What came of [`MetaStore::delete_manifest`].
@@ -370,13 +385,46 @@ pub enum What {
     },
 }
 
-/// One version in the history of a tag.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One version in the history of a tag, as its record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagVersion {
     /// What the tag named from then on; `None`: it was removed.
     pub digest: Option<Digest>,
-    /// Who and when.
-    pub act: Act,
+    /// Who.
+    pub actor: Arc<str>,
+    /// When.
+    pub at: Timestamp,
+    /// The record.
+    pub record: RecordId,
+}
+
+impl TagVersion {
+    fn read(held: &Held) -> Result<Self, &'static str> {
+        let body = held.record.body().ok_or("the record is of a later format")?;
+        let value = held.value.as_deref().map(|value| Value::read(body.kind, value));
+        let Some(Ok(Value::Tagged(tagged))) = value else { return Err("the record does not speak of a tag") };
+        let (actor, at) = (body.actor.as_str().into(), held.record.time().moment());
+        Ok(Self { digest: tagged.digest, actor, at, record: held.record.id() })
+    }
+}
+
+/// Where a record stands in the order of all: by scope, time and id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordAt {
+    /// Its scope.
+    pub scope: ScopeId,
+    /// Its time.
+    pub time: HybridTime,
+    /// Its name.
+    pub id: RecordId,
+}
+
+impl RecordAt {
+    /// Where this one stands.
+    #[must_use]
+    pub fn of(held: &Held) -> Self {
+        Self { scope: held.record.scope(), time: held.record.time(), id: held.record.id() }
+    }
 }
 
 /// Counts, for status and metrics.
@@ -442,7 +490,8 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
     /// Tags of a repository by name; `None` when nothing was ever pushed to it.
     fn tags<'a>(&'a self, repository: &'a RepositoryName, page: Page) -> Answer<'a, Option<Listing<Tag>>>;
 
-    /// Versions of a tag, newest first, at most `limit`. A push that lets a tag name what it names already makes none.
+    /// Versions of a tag, newest first, at most `limit`, from their records: every push of a tag makes one, also when
+    /// it changes nothing, and so does a delete.
     fn tag_history<'a>(
         &'a self,
         repository: &'a RepositoryName,
@@ -473,7 +522,7 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
     /// (any more), they are quarantined, or the project of `to` is not there.
     fn mount_blob(&self, mount: MountBlob) -> Answer<'_, Option<BlobRow>>;
 
-    /// Writes manifest, tags with their history, referrers entry, the project's bytes, pins on everything it names and
+    /// Writes the records that say so (one of the manifest, one of each tag), manifest, tags, referrers entry, the project's bytes, pins on everything it names and
     /// an event for audit and peers, in one transaction. A push of a manifest that is there already writes its tags
     /// and event all the same, and pins optional blobs that came since. The bytes of the manifest become held as those
     /// of a linked blob do, but are no blob of the repository. Of a tag named twice the first counts. What is missing is
@@ -542,6 +591,12 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Forgets events up to and including `seq`: they are durable elsewhere.
     fn acknowledge(&self, seq: u64) -> Answer<'_, ()>;
+
+    /// Every record here, in the order of [`RecordAt`], after one.
+    fn records(&self, after: Option<RecordAt>, limit: usize) -> Answer<'_, Listing<Held>>;
+
+    /// The heads of a topic, the live one first; none when nothing was said of it.
+    fn heads<'a>(&'a self, topic: &'a Topic) -> Answer<'a, Vec<Held>>;
 
     /// Counts for status and metrics. Costs no scan.
     fn counts(&self) -> Answer<'_, Counts>;

@@ -8,7 +8,8 @@ use protocol::{Digest, RepositoryName, Timestamp};
 use super::failure::Failure;
 use super::tables::{self, Kind};
 use super::writing::Writing;
-use crate::storage::meta::rows::{HeldRow, LinkRow};
+use crate::storage::meta::author::Topic;
+use crate::storage::meta::rows::{HeldRow, LinkRow, ProjectRow};
 use crate::storage::meta::{Act, BlobRow, Candidate, LinkBlob, MountBlob, Project, UnlinkedBlob, Verdict, What};
 
 impl Writing<'_> {
@@ -18,7 +19,9 @@ impl Writing<'_> {
         if self.tables.projects.has(key)? {
             return Ok(false);
         }
-        self.tables.projects.put(key, project)?;
+        let (scope, value) = self.author.project(project);
+        let record = self.say(Topic::project(scope), Some(&value), act)?;
+        self.tables.projects.put(key, &ProjectRow { project: project.clone(), scope, record })?;
         self.tell(act, What::ProjectCreated { project: project.name.clone(), public: project.public })?;
         Ok(true)
     }

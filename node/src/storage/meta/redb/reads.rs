@@ -2,13 +2,17 @@
 //!
 //! Owns no state. A read opens only the tables it needs: opening one costs as much as a lookup.
 
+use protocol::record::{Held, RecordId};
 use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 
 use super::failure::Failure;
+use super::records;
 use super::tables::{self, Kind, TOTALS, View};
-use crate::storage::meta::rows::{self, HeldRow, LinkRow, ManifestRow, TagRow, Totals};
+use crate::storage::meta::author::Topic;
+use crate::storage::meta::rows::{self, HeldRow, LinkRow, ManifestRow, ProjectRow, TagRow, Totals};
 use crate::storage::meta::{
-    BlobRow, Candidate, Counts, Event, Listing, Page, Project, Referrer, StoredManifest, TagVersion, TextRoom, Verdict,
+    BlobRow, Candidate, Counts, Event, Listing, Page, Project, RecordAt, Referrer, StoredManifest, TagVersion,
+    TextRoom, Verdict,
 };
 
 /// What [`crate::storage::meta::MetaStore::hold_blob`] finds before it decides whether to write.
@@ -26,11 +30,13 @@ impl View {
     }
 
     pub(super) fn project(&self, name: &ProjectName) -> Result<Option<Project>, Failure> {
-        self.projects()?.get(name.as_str().as_bytes())
+        Ok(self.projects()?.get::<ProjectRow>(name.as_str().as_bytes())?.map(|row| row.project))
     }
 
     pub(super) fn project_page(&self, page: &Page) -> Result<Listing<Project>, Failure> {
-        self.projects()?.page(&[], after(page), page.limit, |_, value| rows::decode(value).map(Some))
+        self.projects()?.page(&[], after(page), page.limit, |_, value| {
+            rows::decode::<ProjectRow>(value).map(|row| Some(row.project))
+        })
     }
 
     pub(super) fn project_bytes(&self, name: &ProjectName) -> Result<u64, Failure> {
@@ -93,14 +99,36 @@ impl View {
         Ok(Some(listing))
     }
 
-    pub(super) fn versions(
+    pub(super) fn tag_history(
         &self,
         repository: &RepositoryName,
         tag: &Tag,
         limit: usize,
     ) -> Result<Vec<TagVersion>, Failure> {
-        let prefix = tables::tag_versions(repository, tag);
-        Ok(self.tag_history()?.page(&prefix, None, limit, |_, value| rows::decode(value).map(Some))?.items)
+        let project = self.projects()?.get::<ProjectRow>(repository.project_str().as_bytes())?;
+        let Some(ProjectRow { scope, .. }) = project else { return Ok(Vec::new()) };
+        let topic = Topic::tag(scope, repository, tag);
+        let (versions, records) = (self.versions()?, self.records()?);
+        let ids = versions.versions_of(&records::topic(&topic.scope, topic.kind, &topic.key), limit)?;
+        ids.iter()
+            .map(|id| TagVersion::read(&records.promised_record(id)?).map_err(|why| records.damaged(&id.0, why)))
+            .collect()
+    }
+
+    pub(super) fn record_page(&self, after: Option<&RecordAt>, limit: usize) -> Result<Listing<Held>, Failure> {
+        let after = after.map(|at| records::moment(&at.scope, at.time, &at.id));
+        let (moments, records) = (self.moments()?, self.records()?);
+        let ids = moments.page(&[], after.as_deref(), limit, |key, _| {
+            records::read_moment(key).map(Some).ok_or_else(|| "the time can't be read".into())
+        })?;
+        let items = ids.items.iter().map(|(_, _, id)| records.promised_record(id)).collect::<Result<_, _>>()?;
+        Ok(Listing { items, more: ids.more })
+    }
+
+    pub(super) fn live(&self, topic: &Topic) -> Result<Vec<Held>, Failure> {
+        let heads: Option<Vec<RecordId>> = self.heads()?.get(&records::topic(&topic.scope, topic.kind, &topic.key))?;
+        let records = self.records()?;
+        heads.iter().flatten().map(|id| records.promised_record(id)).collect()
     }
 
     pub(super) fn repository_page(&self, page: &Page) -> Result<Listing<RepositoryName>, Failure> {
