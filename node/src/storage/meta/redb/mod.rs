@@ -13,6 +13,7 @@ mod intents;
 mod publish;
 mod reads;
 mod records;
+mod set;
 mod shared;
 mod snapshot;
 mod tables;

@@ -5,12 +5,11 @@
 //! first), the followers of a record, what an author wrote at a place, a scope by time. A record is one row, its header
 //! and its value, so that the value can be dropped later.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::identity::NodeKey;
-use protocol::record::{Held, HybridTime, Kind, Position, Record, RecordId, RecordKey, Records, ScopeId};
+use protocol::record::{Held, HybridTime, Kind, Position, Record, RecordId, RecordKey, ScopeId};
 use redb::ReadableTable;
 
 use super::failure::Failure;
@@ -54,7 +53,7 @@ fn read_stored(id: &RecordId, row: &[u8]) -> Result<Held, &'static str> {
 }
 
 /// What the keys of one kind of thing in a scope begin with.
-fn of_kind(scope: &ScopeId, kind: Kind) -> Vec<u8> {
+pub(super) fn of_kind(scope: &ScopeId, kind: Kind) -> Vec<u8> {
     tables::join(&[&scope.0, &kind.0.to_be_bytes()])
 }
 
@@ -86,7 +85,7 @@ pub(super) fn place(author: &NodeKey, position: Position, id: &RecordId) -> Vec<
     tables::join(&[&places(author, position), &id.0])
 }
 
-fn places(author: &NodeKey, position: Position) -> Vec<u8> {
+pub(super) fn places(author: &NodeKey, position: Position) -> Vec<u8> {
     let Position { incarnation, seq } = position;
     tables::join(&[&author.0, &incarnation.0.to_be_bytes(), &seq.to_be_bytes()])
 }
@@ -103,7 +102,7 @@ pub(super) fn read_moment(key: &[u8]) -> Option<(ScopeId, HybridTime, RecordId)>
     Some((ScopeId(*scope), HybridTime(u64::from_be_bytes(*time)), read_id(id)?))
 }
 
-fn read_id(bytes: &[u8]) -> Option<RecordId> {
+pub(super) fn read_id(bytes: &[u8]) -> Option<RecordId> {
     Some(RecordId(bytes.try_into().ok()?))
 }
 
@@ -123,14 +122,6 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Rows<T> {
     pub(super) fn versions_of(&self, topic: &[u8], limit: usize) -> Result<Vec<RecordId>, Failure> {
         let page = self.page(topic, None, limit, |rest, _| {
             read_version(rest).map(Some).ok_or_else(|| "the version can't be read".into())
-        })?;
-        Ok(page.items)
-    }
-
-    /// Ids behind a prefix.
-    fn ids(&self, prefix: &[u8]) -> Result<Vec<RecordId>, Failure> {
-        let page = self.page(prefix, None, usize::MAX, |rest, _| {
-            read_id(rest).map(Some).ok_or_else(|| "the id can't be read".into())
         })?;
         Ok(page.items)
     }
@@ -178,81 +169,5 @@ impl Writing<'_> {
             self.tables.followers.mark(&follower(prev, &id))?;
         }
         Ok(())
-    }
-}
-
-/// The set of records of one transaction, for the machines. They know no failure: the first one met is kept, what met
-/// it counts as absent, and whoever used this asks [`Set::end`] before relying on what came out.
-#[derive(Debug)]
-pub(super) struct Set<'a, T> {
-    tables: &'a Tables<T>,
-    failure: RefCell<Option<Failure>>,
-}
-
-impl<'a, T: ReadableTable<&'static [u8], &'static [u8]>> Set<'a, T> {
-    /// The set in these tables.
-    pub(super) const fn new(tables: &'a Tables<T>) -> Self {
-        Self { tables, failure: RefCell::new(None) }
-    }
-
-    /// Whether everything could be read.
-    pub(super) fn end(self) -> Result<(), Failure> {
-        self.failure.into_inner().map_or(Ok(()), Err)
-    }
-
-    fn or_absent<V: Default>(&self, found: Result<V, Failure>) -> V {
-        found.unwrap_or_else(|failure| {
-            self.failure.borrow_mut().get_or_insert(failure);
-            V::default()
-        })
-    }
-
-    fn own(&self, author: &NodeKey) -> Result<Vec<(ScopeId, Kind, RecordKey)>, Failure> {
-        let mut topics = BTreeSet::new();
-        self.tables.places.scan(&author.0, None, |rest, _| {
-            let id = rest.get(16..).and_then(read_id);
-            let id = id.ok_or_else(|| self.tables.places.damaged(rest, "the place can't be read"))?;
-            let record = self.tables.records.promised_record(&id)?.record;
-            topics.extend(record.body().map(|body| (record.scope(), body.kind, body.key.clone())));
-            Ok(true)
-        })?;
-        Ok(topics.into_iter().collect())
-    }
-
-    fn keys_of(&self, scope: &ScopeId, kind: Kind) -> Result<Vec<RecordKey>, Failure> {
-        let prefix = of_kind(scope, kind);
-        let mut keys = BTreeSet::new();
-        self.tables.heads.scan(&prefix, None, |rest, _| {
-            let key = rest.get(2..).and_then(|key| RecordKey::from_bytes(key.to_vec()));
-            keys.insert(key.ok_or_else(|| self.tables.heads.damaged(rest, "the topic can't be read"))?);
-            Ok(true)
-        })?;
-        Ok(keys.into_iter().collect())
-    }
-}
-
-impl<T: ReadableTable<&'static [u8], &'static [u8]>> Records for Set<'_, T> {
-    fn get(&self, id: &RecordId) -> Option<Held> {
-        self.or_absent(self.tables.records.record(id))
-    }
-
-    fn versions(&self, scope: &ScopeId, kind: Kind, key: &RecordKey) -> Vec<RecordId> {
-        self.or_absent(self.tables.versions.versions_of(&topic(scope, kind, key), usize::MAX))
-    }
-
-    fn followers(&self, id: &RecordId) -> Vec<RecordId> {
-        self.or_absent(self.tables.followers.ids(&id.0))
-    }
-
-    fn keys(&self, scope: &ScopeId, kind: Kind) -> Vec<RecordKey> {
-        self.or_absent(self.keys_of(scope, kind))
-    }
-
-    fn written_by(&self, author: &NodeKey) -> Vec<(ScopeId, Kind, RecordKey)> {
-        self.or_absent(self.own(author))
-    }
-
-    fn at(&self, author: &NodeKey, position: Position) -> Vec<RecordId> {
-        self.or_absent(self.tables.places.ids(&places(author, position)))
     }
 }

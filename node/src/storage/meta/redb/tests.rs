@@ -563,7 +563,7 @@ async fn the_set_of_records_answers_as_the_one_in_memory() {
         memory.insert(held.record.clone(), held.value.clone()).unwrap();
     }
     let tables = node.meta.shared.view().unwrap().all().unwrap();
-    let set = super::records::Set::new(&tables);
+    let set = super::set::Set::new(&tables);
     let sorted = |mut ids: Vec<RecordId>| {
         ids.sort_unstable();
         ids
