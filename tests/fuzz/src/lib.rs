@@ -11,10 +11,12 @@ use std::str;
 
 mod documents;
 mod edges;
+mod records;
 mod words;
 
 pub use documents::{json, manifest};
 pub use edges::{config, credentials, query, route};
+pub use records::{record, value};
 pub use words::{digest, media_type, name, range, reference, scope, upload_id};
 
 /// A function that judges what a parser made of any bytes.
@@ -31,10 +33,12 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("name", name),
     ("query", query),
     ("range", range),
+    ("record", record),
     ("reference", reference),
     ("route", route),
     ("scope", scope),
     ("upload_id", upload_id),
+    ("value", value),
 ];
 
 /// The parsers take text: other bytes never reach them.
