@@ -19,6 +19,7 @@ Usage: cargo bench-node [OPTIONS]
   --rounds N         rounds of each measurement [5, with --quick 1]
   --seconds N        length of each timed pull measurement [4, with --quick 1]
   --only ROW[,ROW]   only these rows; may be repeated
+  --records N        records of the row of that name [1000000, with --quick 20000]
   --quick            small sizes: shows that everything runs, not how fast it is
   --monolithic       push by POST and PUT in place of POST, PATCH and PUT
   --dir DIR          where the servers' directories go: a real disk, about 20 GiB of it free [target/bench]
@@ -137,7 +138,7 @@ const MIB: usize = 1024 * KIB;
 impl Plan {
     /// Reads the command line; `None` when help was asked for.
     pub(crate) fn from_args(mut args: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
-        let (mut rounds, mut seconds, mut rows) = (None, None, Vec::new());
+        let (mut rounds, mut seconds, mut records, mut rows) = (None, None, None, Vec::new());
         let (mut quick, mut build, mut style) = (false, true, PushStyle::Streamed);
         let (mut portolan, mut dir) = (None, None);
         while let Some(arg) = args.next() {
@@ -145,6 +146,7 @@ impl Plan {
             match arg.as_str() {
                 "--rounds" => rounds = Some(positive(&value()?)?),
                 "--seconds" => seconds = Some(positive(&value()?)?),
+                "--records" => records = Some(positive(&value()?)?),
                 "--only" => {
                     for name in value()?.split(',') {
                         let row = Row::ALL.into_iter().find(|row| row.name() == name);
@@ -174,7 +176,7 @@ impl Plan {
             layer: scaled(16 * MIB, MIB),
             weighed: scaled(256 * MIB, 4 * MIB),
             tags: scaled(100_000, 1000),
-            records: scaled(1_000_000, 20_000),
+            records: records.unwrap_or(scaled(1_000_000, 20_000)),
             build,
             portolan,
             dir,

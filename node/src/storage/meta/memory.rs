@@ -17,9 +17,9 @@ use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, T
 
 use super::author::{self, Pen};
 use super::{
-    Act, Answer, Author, BlobRow, Candidate, Counts, DeletedManifest, Event, LinkBlob, Listing, MetaError, MetaStore,
-    MountBlob, Page, Project, PublishManifest, Published, RecordAt, Referrer, StoredManifest, TagVersion, TextRoom,
-    Topic, UnlinkedBlob, Verdict, What,
+    Act, Answer, Author, BlobRow, Candidate, Choice, Conflict, Counts, DecideTag, Decided, DeletedManifest, Event,
+    LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest, Published, RecordAt, Referrer,
+    StoredManifest, TagVersion, TextRoom, Topic, UnlinkedBlob, Verdict, What,
 };
 
 /// The engine. Cheap to clone; all clones are the same one.
@@ -306,6 +306,52 @@ impl State {
         Ok(Published::Done { created: old.is_none() })
     }
 
+    /// Versions of a tag, newest first.
+    fn history(&self, name: &RepositoryName, tag: &Tag) -> Vec<TagVersion> {
+        let Some(scope) = self.projects.get(&name.project()) else { return Vec::new() };
+        let topic = Topic::tag(*scope, name, tag);
+        let ids = self.records.versions(&topic.scope, topic.kind, &topic.key);
+        let mut all: Vec<Kept> = ids.iter().filter_map(|id| self.records.get(id)).collect();
+        all.sort_by_key(|held| std::cmp::Reverse((held.record.time(), held.record.id())));
+        all.iter().filter_map(|held| TagVersion::read(held).ok()).collect()
+    }
+
+    fn decide_tag(&mut self, decide: &DecideTag) -> Result<Decided, MetaError> {
+        let DecideTag { repository, tag, choice, act } = decide;
+        let history = self.history(repository, tag);
+        let Some(scope) = self.projects.get(&repository.project()).copied().filter(|_| !history.is_empty()) else {
+            return Ok(Decided::Unknown);
+        };
+        let topic = Topic::tag(scope, repository, tag);
+        let heads: Vec<TagVersion> = self.heads(&topic).iter().filter_map(|held| TagVersion::read(held).ok()).collect();
+        let digest = match choice {
+            Choice::Head(_) if heads.len() < 2 => return Ok(Decided::Settled),
+            Choice::Head(digest) if heads.iter().any(|head| head.digest == Some(*digest)) => *digest,
+            Choice::Head(_) => return Ok(Decided::NoHead),
+            Choice::Last if self.tag(repository, tag).is_some() => return Ok(Decided::Settled),
+            Choice::Last => match history.iter().find_map(|version| version.digest) {
+                Some(digest) => digest,
+                None => return Ok(Decided::Unknown),
+            },
+        };
+        if self.repository(repository).is_none_or(|content| !content.manifests.contains_key(&digest)) {
+            return Ok(Decided::ManifestGone(digest));
+        }
+        self.tell(act, What::TagDecided { repository: repository.clone(), tag: tag.clone(), digest });
+        self.say(topic, Some(&author::tagged(Some(digest))), act)?;
+        Ok(Decided::Done(digest))
+    }
+
+    fn conflicts(&self) -> Vec<Conflict> {
+        let topic = |held: &Kept| {
+            let body = held.record.body()?;
+            Some(Topic { scope: held.record.scope(), kind: body.kind, key: body.key.clone() })
+        };
+        let topics: BTreeSet<Topic> = self.records.iter().filter_map(topic).collect();
+        let all = topics.into_iter().map(|topic| Conflict { heads: self.heads(&topic), topic });
+        all.filter(|conflict| conflict.heads.len() > 1).collect()
+    }
+
     fn delete_tag(&mut self, name: &RepositoryName, tag: &Tag, act: &Act) -> Result<Option<Digest>, MetaError> {
         let Some(scope) = self.projects.get(&name.project()).copied() else { return Ok(None) };
         let Some(digest) = self.tag(name, tag) else { return Ok(None) };
@@ -525,12 +571,9 @@ impl MetaStore for MemoryMeta {
         limit: usize,
     ) -> Answer<'a, Vec<TagVersion>> {
         self.answer(|state| {
-            let Some(scope) = state.projects.get(&repository.project()) else { return Vec::new() };
-            let topic = Topic::tag(*scope, repository, tag);
-            let ids = state.records.versions(&topic.scope, topic.kind, &topic.key);
-            let mut all: Vec<Kept> = ids.iter().filter_map(|id| state.records.get(id)).collect();
-            all.sort_by_key(|held| std::cmp::Reverse((held.record.time(), held.record.id())));
-            all.iter().filter_map(|held| TagVersion::read(held).ok()).take(limit).collect()
+            let mut all = state.history(repository, tag);
+            all.truncate(limit);
+            all
         })
     }
 
@@ -664,6 +707,14 @@ impl MetaStore for MemoryMeta {
 
     fn acknowledge(&self, seq: u64) -> Answer<'_, ()> {
         self.answer(|state| state.outbox.retain(|at, _| *at > seq))
+    }
+
+    fn conflicts(&self, limit: usize) -> Answer<'_, Vec<Conflict>> {
+        self.answer(|state| state.conflicts().into_iter().take(limit).collect())
+    }
+
+    fn decide_tag(&self, decide: DecideTag) -> Answer<'_, Decided> {
+        self.try_answer(|state| state.decide_tag(&decide))
     }
 
     fn records(&self, after: Option<RecordAt>, limit: usize) -> Answer<'_, Listing<Kept>> {

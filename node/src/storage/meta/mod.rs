@@ -383,6 +383,15 @@ pub enum What {
         /// What.
         digest: Digest,
     },
+    /// A person settled what a tag names: a conflict, or a delete undone.
+    TagDecided {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        tag: Tag,
+        /// What it names since.
+        digest: Digest,
+    },
 }
 
 /// One version in the history of a tag, as its record says.
@@ -425,6 +434,52 @@ impl RecordAt {
     pub fn of(held: &Held) -> Self {
         Self { scope: held.record.scope(), time: held.record.time(), id: held.record.id() }
     }
+}
+
+/// A topic of which several versions stand beside each other, until someone chooses.
+#[derive(Clone, Debug)]
+pub struct Conflict {
+    /// What they are about.
+    pub topic: Topic,
+    /// The versions, the one in force first.
+    pub heads: Vec<Held>,
+}
+
+/// What a tag shall name, when a person decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// One of several heads says so.
+    Head(Digest),
+    /// It is deleted and shall name again what it named last.
+    Last,
+}
+
+/// Intent: a person settles what a tag names.
+#[derive(Clone, Debug)]
+pub struct DecideTag {
+    /// Where.
+    pub repository: RepositoryName,
+    /// Which.
+    pub tag: Tag,
+    /// What it shall name.
+    pub choice: Choice,
+    /// Who and when.
+    pub act: Act,
+}
+
+/// What came of [`MetaStore::decide_tag`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// It names this.
+    Done(Digest),
+    /// Nothing was ever said of the tag.
+    Unknown,
+    /// There is no conflict, or it is not deleted. Nothing was written.
+    Settled,
+    /// No head says that. Nothing was written.
+    NoHead,
+    /// That manifest is not in the repository (any more). Nothing was written.
+    ManifestGone(Digest),
 }
 
 /// Counts, for status and metrics.
@@ -591,6 +646,12 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Forgets events up to and including `seq`: they are durable elsewhere.
     fn acknowledge(&self, seq: u64) -> Answer<'_, ()>;
+
+    /// Topics with more than one head, at most `limit`. Goes through all topics.
+    fn conflicts(&self, limit: usize) -> Answer<'_, Vec<Conflict>>;
+
+    /// Lets a tag name what a person chose, by a record that covers all heads; with the row and an event.
+    fn decide_tag(&self, decide: DecideTag) -> Answer<'_, Decided>;
 
     /// Every record here, in the order of [`RecordAt`], after one.
     fn records(&self, after: Option<RecordAt>, limit: usize) -> Answer<'_, Listing<Held>>;

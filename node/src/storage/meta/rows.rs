@@ -3,7 +3,7 @@
 //! A value is one version byte and a postcard body. It owns no state. A row that can't be read back is reported with its
 //! table and key, never guessed at.
 
-use protocol::record::{RecordId, ScopeId};
+use protocol::record::ScopeId;
 use protocol::{Digest, MediaType, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -48,8 +48,6 @@ pub(super) struct ProjectRow {
     pub(super) project: Project,
     /// Where the records of what is in it stand.
     pub(super) scope: ScopeId,
-    /// The version it follows from.
-    pub(super) record: RecordId,
 }
 
 /// What a tag names.
@@ -57,8 +55,6 @@ pub(super) struct ProjectRow {
 pub(super) struct TagRow {
     /// The manifest.
     pub(super) digest: Compact,
-    /// The version it follows from.
-    pub(super) record: RecordId,
 }
 
 /// A manifest of one repository; its bytes stand elsewhere, once.
@@ -70,8 +66,6 @@ pub(super) struct ManifestRow {
     pub(super) size: u64,
     /// What it speaks about: where its referrers entry is found again.
     pub(super) subject: Option<Compact>,
-    /// The version it follows from.
-    pub(super) record: RecordId,
 }
 
 /// What a manifest keeps alive in its repository.
@@ -113,6 +107,8 @@ pub(super) struct Totals {
     pub(super) bytes: u64,
     /// The position the next event gets.
     pub(super) next_event: u64,
+    /// The last number given to a record or a topic.
+    pub(super) numbers: u64,
 }
 
 /// Writes a row; `None` when its type can't be written, which is a mistake in its type.
@@ -135,7 +131,7 @@ mod tests {
 
     #[test]
     fn rows_round_trip_and_damage_is_told() {
-        let row = TagRow { digest: Compact(Digest::sha256(b"x")), record: RecordId([7; 32]) };
+        let row = TagRow { digest: Compact(Digest::sha256(b"x")) };
         let value = encode(&row).unwrap();
         assert_eq!(decode::<TagRow>(&value).unwrap().digest, row.digest);
         assert!(decode::<TagRow>(&value[..value.len() - 1]).is_err(), "cut short");

@@ -2,11 +2,11 @@
 
 use protocol::record::value::{Life, Value};
 use protocol::record::{Held, Kind, Parcel, RecordId, ScopeId};
-use protocol::{Digest, ProjectName};
+use protocol::{Digest, ProjectName, Reference};
 
 use super::{Site, act, at, blob, checks, manifest, needed, repository, tag};
 use crate::storage::meta::check::rows_follow_records;
-use crate::storage::meta::{Published, RecordAt, Topic, tests_author};
+use crate::storage::meta::{Choice, DecideTag, Decided, Published, RecordAt, Topic, What, tests_author};
 
 checks! {
     each_intent_writes_the_records_that_justify_its_rows
@@ -14,6 +14,7 @@ checks! {
     a_version_follows_all_heads_of_its_topic
     records_are_signed_by_the_node_and_paged_by_time
     an_index_with_too_many_children_is_refused_by_name
+    a_deleted_tag_comes_back_when_someone_says_so
 }
 
 impl Site {
@@ -155,5 +156,34 @@ async fn an_index_with_too_many_children_is_refused_by_name(site: Site) {
     assert_eq!(site.meta.tags(&repository("p/a"), super::all()).await.unwrap(), None, "nothing was written");
     index.children.pop();
     site.published(index).await;
+    site.check().await;
+}
+
+async fn a_deleted_tag_comes_back_when_someone_says_so(site: Site) {
+    site.project("p").await;
+    let (a, t) = (repository("p/a"), tag("t"));
+    let decide = |choice, ms| {
+        let (repository, tag) = (a.clone(), t.clone());
+        site.meta.decide_tag(DecideTag { repository, tag, choice, act: act(ms) })
+    };
+    assert_eq!(decide(Choice::Last, 5).await.unwrap(), Decided::Unknown);
+    for name in ["m", "n"] {
+        let mut push = manifest("p/a", name);
+        push.tags = vec![t.clone()];
+        site.published(push).await;
+    }
+    assert_eq!(decide(Choice::Last, 20).await.unwrap(), Decided::Settled, "it is there");
+    assert_eq!(decide(Choice::Head(blob("m")), 20).await.unwrap(), Decided::Settled, "there is no conflict");
+    assert!(site.meta.conflicts(9).await.unwrap().is_empty());
+    site.meta.delete_tag(&a, &t, act(30)).await.unwrap();
+    assert_eq!(decide(Choice::Last, 40).await.unwrap(), Decided::Done(blob("n")));
+    let found = site.meta.manifest(&a, &Reference::Tag(t.clone())).await.unwrap();
+    assert_eq!(found.map(|manifest| manifest.digest), Some(blob("n")));
+    let history = site.meta.tag_history(&a, &t, 2).await.unwrap();
+    assert_eq!(history.iter().map(|version| version.digest).collect::<Vec<_>>(), [Some(blob("n")), None]);
+    let told = site.events().await.pop().unwrap().what;
+    assert_eq!(told, What::TagDecided { repository: a.clone(), tag: t.clone(), digest: blob("n") });
+    site.meta.delete_manifest(&a, &blob("n"), at(90), act(50)).await.unwrap();
+    assert_eq!(decide(Choice::Last, 60).await.unwrap(), Decided::ManifestGone(blob("n")));
     site.check().await;
 }

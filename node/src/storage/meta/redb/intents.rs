@@ -20,8 +20,8 @@ impl Writing<'_> {
             return Ok(false);
         }
         let (scope, value) = self.author.project(project);
-        let record = self.say(Topic::project(scope), Some(&value), act)?;
-        self.tables.projects.put(key, &ProjectRow { project: project.clone(), scope, record })?;
+        self.say(Topic::project(scope), Some(&value), act)?;
+        self.tables.projects.put(key, &ProjectRow { project: project.clone(), scope })?;
         self.tell(act, What::ProjectCreated { project: project.name.clone(), public: project.public })?;
         Ok(true)
     }

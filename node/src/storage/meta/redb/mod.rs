@@ -40,9 +40,9 @@ use self::shared::Shared;
 use self::tables::{FORMAT, FORMAT_SETTING, View};
 use self::writer::Queue;
 use super::{
-    Act, Answer, Author, BlobRow, Candidate, Counts, DeletedManifest, Event, LinkBlob, Listing, MetaError, MetaStore,
-    MountBlob, Page, Project, PublishManifest, Published, RecordAt, Referrer, StoredManifest, TagVersion, Topic,
-    UnlinkedBlob, Verdict,
+    Act, Answer, Author, BlobRow, Candidate, Conflict, Counts, DecideTag, Decided, DeletedManifest, Event, LinkBlob,
+    Listing, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest, Published, RecordAt, Referrer,
+    StoredManifest, TagVersion, Topic, UnlinkedBlob, Verdict,
 };
 use crate::storage::Health;
 use crate::workers::Scope;
@@ -380,12 +380,20 @@ impl MetaStore for RedbMeta {
         self.write(move |writing| writing.tables.outbox.remove_through(&tables::position(seq)))
     }
 
+    fn conflicts(&self, limit: usize) -> Answer<'_, Vec<Conflict>> {
+        self.read(|view| view.conflicts(limit))
+    }
+
+    fn decide_tag(&self, decide: DecideTag) -> Answer<'_, Decided> {
+        self.write(move |writing| writing.decide_tag(&decide))
+    }
+
     fn records(&self, after: Option<RecordAt>, limit: usize) -> Answer<'_, Listing<Held>> {
         self.read(|view| view.record_page(after.as_ref(), limit))
     }
 
     fn heads<'a>(&'a self, topic: &'a Topic) -> Answer<'a, Vec<Held>> {
-        self.read(|view| view.live(topic))
+        self.read(|view| view.heads(topic))
     }
 
     fn counts(&self) -> Answer<'_, Counts> {

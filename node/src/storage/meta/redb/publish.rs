@@ -5,15 +5,18 @@
 use std::collections::BTreeSet;
 
 use protocol::record::value::BlobClaim;
-use protocol::record::{RecordId, ScopeId};
+use protocol::record::{Held, ScopeId};
 use protocol::{Digest, RepositoryName, Tag, Timestamp};
 
 use super::failure::Failure;
+use super::records::{self, TopicRow};
 use super::tables::{self, Kind};
 use super::writing::Writing;
 use crate::storage::meta::author::{self, Topic};
 use crate::storage::meta::rows::{Compact, ManifestRow, PartsRow, TagRow};
-use crate::storage::meta::{Act, BlobRow, DeletedManifest, PublishManifest, Published, Referrer, What};
+use crate::storage::meta::{
+    Act, BlobRow, Choice, DecideTag, Decided, DeletedManifest, PublishManifest, Published, Referrer, TagVersion, What,
+};
 
 impl Writing<'_> {
     /// See [`crate::storage::meta::MetaStore::publish_manifest`].
@@ -32,8 +35,8 @@ impl Writing<'_> {
             BlobRow { size, root: publish.root, committed: at, quarantined: None },
         )?;
         let scope = self.scope_of(repository)?;
-        let record = self.say(Topic::manifest(scope, repository, digest), Some(&value), &publish.act)?;
-        let created = self.keep_manifest(publish, size, record)?;
+        self.say(Topic::manifest(scope, repository, digest), Some(&value), &publish.act)?;
+        let created = self.keep_manifest(publish, size)?;
         self.keep_parts(publish)?;
         self.keep_referrer(publish, size)?;
         let mut seen = BTreeSet::new();
@@ -42,8 +45,8 @@ impl Writing<'_> {
         self.tell(&publish.act, what)?;
         let value = author::tagged(Some(*digest));
         for tag in &tags {
-            let record = self.say(Topic::tag(scope, repository, tag), Some(&value), &publish.act)?;
-            self.point(repository, tag, digest, record)?;
+            self.say(Topic::tag(scope, repository, tag), Some(&value), &publish.act)?;
+            self.point(repository, tag, digest)?;
         }
         Ok(Published::Done { created })
     }
@@ -92,11 +95,11 @@ impl Writing<'_> {
     }
 
     /// Writes the manifest itself; whether the repository did not hold it before.
-    fn keep_manifest(&mut self, publish: &PublishManifest, size: u64, record: RecordId) -> Result<bool, Failure> {
+    fn keep_manifest(&mut self, publish: &PublishManifest, size: u64) -> Result<bool, Failure> {
         let key = tables::item(&publish.repository, &publish.digest);
         let there = self.tables.manifests.has(&key)?;
         let (media_type, subject) = (publish.media_type.clone(), publish.subject.map(Compact));
-        let row = ManifestRow { media_type, size, subject, record };
+        let row = ManifestRow { media_type, size, subject };
         self.tables.manifests.put(&key, &row)?;
         let bytes = publish.digest.to_key();
         if !self.tables.manifest_bytes.has(&bytes)? {
@@ -138,22 +141,70 @@ impl Writing<'_> {
     }
 
     /// Lets a tag name a manifest, as its live version says.
-    fn point(
-        &mut self,
-        repository: &RepositoryName,
-        tag: &Tag,
-        digest: &Digest,
-        record: RecordId,
-    ) -> Result<(), Failure> {
+    fn point(&mut self, repository: &RepositoryName, tag: &Tag, digest: &Digest) -> Result<(), Failure> {
         let key = tables::tag(repository, tag);
         let old: Option<TagRow> = self.tables.tags.get(&key)?;
-        self.tables.tags.put(&key, &TagRow { digest: Compact(*digest), record })?;
+        self.tables.tags.put(&key, &TagRow { digest: Compact(*digest) })?;
         match old {
             Some(old) if old.digest.0 == *digest => return Ok(()),
             Some(old) => self.tables.tags_of.remove(&tables::tag_of(repository, &old.digest.0, tag))?,
             None => false,
         };
         self.tables.tags_of.mark(&tables::tag_of(repository, digest, tag))
+    }
+
+    /// See [`crate::storage::meta::MetaStore::decide_tag`].
+    pub(super) fn decide_tag(&mut self, decide: &DecideTag) -> Result<Decided, Failure> {
+        let DecideTag { repository, tag, choice, act } = decide;
+        if !self.has_project(repository)? {
+            return Ok(Decided::Unknown);
+        }
+        let topic = Topic::tag(self.scope_of(repository)?, repository, tag);
+        let Some(row) = self.tables.topics.get::<TopicRow>(&records::topic(&topic.scope, topic.kind, &topic.key))?
+        else {
+            return Ok(Decided::Unknown);
+        };
+        let digest = match choice {
+            Choice::Head(_) if row.heads.len() < 2 => return Ok(Decided::Settled),
+            Choice::Head(digest) => {
+                let mut named = false;
+                for head in &row.heads {
+                    named |= self.names(&self.tables.library().promised_id(head)?)? == Some(*digest);
+                }
+                if !named {
+                    return Ok(Decided::NoHead);
+                }
+                *digest
+            }
+            Choice::Last if self.tables.tags.has(&tables::tag(repository, tag))? => return Ok(Decided::Settled),
+            Choice::Last => match self.named_last(row.number)? {
+                Some(digest) => digest,
+                None => return Ok(Decided::Unknown),
+            },
+        };
+        if !self.tables.manifests.has(&tables::item(repository, &digest))? {
+            return Ok(Decided::ManifestGone(digest));
+        }
+        self.tell(act, What::TagDecided { repository: repository.clone(), tag: tag.clone(), digest })?;
+        self.say(topic, Some(&author::tagged(Some(digest))), act)?;
+        self.point(repository, tag, &digest)?;
+        Ok(Decided::Done(digest))
+    }
+
+    /// What a version of a tag names.
+    fn names(&self, held: &Held) -> Result<Option<Digest>, Failure> {
+        let version = TagVersion::read(held);
+        Ok(version.map_err(|why| self.tables.records.damaged(&held.record.id().0, why))?.digest)
+    }
+
+    /// What a tag named when it last named anything.
+    fn named_last(&self, topic: u64) -> Result<Option<Digest>, Failure> {
+        for number in self.tables.versions.versions_of(topic, usize::MAX)? {
+            if let Some(digest) = self.names(&self.tables.library().promised(number)?)? {
+                return Ok(Some(digest));
+            }
+        }
+        Ok(None)
     }
 
     /// See [`crate::storage::meta::MetaStore::delete_tag`].

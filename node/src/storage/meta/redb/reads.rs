@@ -2,17 +2,17 @@
 //!
 //! Owns no state. A read opens only the tables it needs: opening one costs as much as a lookup.
 
-use protocol::record::{Held, RecordId};
+use protocol::record::Held;
 use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 
 use super::failure::Failure;
-use super::records;
+use super::records::{self, Library, TopicRow};
 use super::tables::{self, Kind, TOTALS, View};
 use crate::storage::meta::author::Topic;
 use crate::storage::meta::rows::{self, HeldRow, LinkRow, ManifestRow, ProjectRow, TagRow, Totals};
 use crate::storage::meta::{
-    BlobRow, Candidate, Counts, Event, Listing, Page, Project, RecordAt, Referrer, StoredManifest, TagVersion,
-    TextRoom, Verdict,
+    BlobRow, Candidate, Conflict, Counts, Event, Listing, Page, Project, RecordAt, Referrer, StoredManifest,
+    TagVersion, TextRoom, Verdict,
 };
 
 /// What [`crate::storage::meta::MetaStore::hold_blob`] finds before it decides whether to write.
@@ -107,28 +107,56 @@ impl View {
     ) -> Result<Vec<TagVersion>, Failure> {
         let project = self.projects()?.get::<ProjectRow>(repository.project_str().as_bytes())?;
         let Some(ProjectRow { scope, .. }) = project else { return Ok(Vec::new()) };
-        let topic = Topic::tag(scope, repository, tag);
-        let (versions, records) = (self.versions()?, self.records()?);
-        let ids = versions.versions_of(&records::topic(&topic.scope, topic.kind, &topic.key), limit)?;
-        ids.iter()
-            .map(|id| TagVersion::read(&records.promised_record(id)?).map_err(|why| records.damaged(&id.0, why)))
-            .collect()
+        let Some(TopicRow { number, .. }) = self.topic(&Topic::tag(scope, repository, tag))? else {
+            return Ok(Vec::new());
+        };
+        let (numbers, records) = (self.numbers()?, self.records()?);
+        let library = Library { numbers: &numbers, records: &records };
+        let version = |number: &u64| {
+            let held = library.promised(*number)?;
+            TagVersion::read(&held).map_err(|why| records.damaged(&number.to_be_bytes(), why))
+        };
+        self.versions()?.versions_of(number, limit)?.iter().map(version).collect()
+    }
+
+    fn topic(&self, topic: &Topic) -> Result<Option<TopicRow>, Failure> {
+        self.topics()?.get(&records::topic(&topic.scope, topic.kind, &topic.key))
     }
 
     pub(super) fn record_page(&self, after: Option<&RecordAt>, limit: usize) -> Result<Listing<Held>, Failure> {
         let after = after.map(|at| records::moment(&at.scope, at.time, &at.id));
-        let (moments, records) = (self.moments()?, self.records()?);
-        let ids = moments.page(&[], after.as_deref(), limit, |key, _| {
+        let (numbers, records) = (self.numbers()?, self.records()?);
+        let library = Library { numbers: &numbers, records: &records };
+        let ids = self.moments()?.page(&[], after.as_deref(), limit, |key, _| {
             records::read_moment(key).map(Some).ok_or_else(|| "the time can't be read".into())
         })?;
-        let items = ids.items.iter().map(|(_, _, id)| records.promised_record(id)).collect::<Result<_, _>>()?;
+        let items = ids.items.iter().map(|id| library.promised_id(id)).collect::<Result<_, _>>()?;
         Ok(Listing { items, more: ids.more })
     }
 
-    pub(super) fn live(&self, topic: &Topic) -> Result<Vec<Held>, Failure> {
-        let heads: Option<Vec<RecordId>> = self.heads()?.get(&records::topic(&topic.scope, topic.kind, &topic.key))?;
-        let records = self.records()?;
-        heads.iter().flatten().map(|id| records.promised_record(id)).collect()
+    pub(super) fn heads(&self, topic: &Topic) -> Result<Vec<Held>, Failure> {
+        let row = self.topic(topic)?.unwrap_or_default();
+        let (numbers, records) = (self.numbers()?, self.records()?);
+        let library = Library { numbers: &numbers, records: &records };
+        row.heads.iter().map(|id| library.promised_id(id)).collect()
+    }
+
+    pub(super) fn conflicts(&self, limit: usize) -> Result<Vec<Conflict>, Failure> {
+        let (numbers, records) = (self.numbers()?, self.records()?);
+        let library = Library { numbers: &numbers, records: &records };
+        let found = self.topics()?.page(&[], None, limit, |key, row| {
+            let row: TopicRow = rows::decode(row)?;
+            if row.heads.len() < 2 {
+                return Ok(None);
+            }
+            let topic = records::read_topic(key).ok_or("the topic can't be read")?;
+            Ok(Some((topic, row.heads)))
+        })?;
+        let conflict = |(topic, heads): (Topic, Vec<_>)| {
+            let heads = heads.iter().map(|id| library.promised_id(id)).collect::<Result<_, _>>()?;
+            Ok(Conflict { topic, heads })
+        };
+        found.items.into_iter().map(conflict).collect()
     }
 
     pub(super) fn repository_page(&self, page: &Page) -> Result<Listing<RepositoryName>, Failure> {

@@ -12,18 +12,8 @@ use protocol::record::{Held, Kind, Position, RecordId, RecordKey, Records, Scope
 use redb::ReadableTable;
 
 use super::failure::Failure;
-use super::records::{of_kind, places, read_id, topic};
+use super::records::{TopicRow, of_kind, places, read_number, topic};
 use super::tables::{Rows, Tables};
-
-impl<T: ReadableTable<&'static [u8], &'static [u8]>> Rows<T> {
-    /// Ids behind a prefix.
-    fn ids(&self, prefix: &[u8]) -> Result<Vec<RecordId>, Failure> {
-        let page = self.page(prefix, None, usize::MAX, |rest, _| {
-            read_id(rest).map(Some).ok_or_else(|| "the id can't be read".into())
-        })?;
-        Ok(page.items)
-    }
-}
 
 /// The set of records of one transaction, for the machines. They know no failure: the first one met is kept, what met
 /// it counts as absent, and whoever used this asks [`Set::end`] before relying on what came out.
@@ -51,12 +41,36 @@ impl<'a, T: ReadableTable<&'static [u8], &'static [u8]>> Set<'a, T> {
         })
     }
 
+    /// The ids of the records whose numbers stand behind a prefix.
+    fn behind(&self, table: &Rows<T>, prefix: &[u8]) -> Result<Vec<RecordId>, Failure> {
+        let numbers = table.page(prefix, None, usize::MAX, |rest, _| {
+            read_number(rest).map(Some).ok_or_else(|| "the number can't be read".into())
+        })?;
+        self.ids(&numbers.items)
+    }
+
+    fn ids(&self, numbers: &[u64]) -> Result<Vec<RecordId>, Failure> {
+        numbers.iter().map(|number| Ok(self.tables.library().promised(*number)?.record.id())).collect()
+    }
+
+    fn versions_of(&self, key: &[u8]) -> Result<Vec<RecordId>, Failure> {
+        let Some(row) = self.tables.topics.get::<TopicRow>(key)? else { return Ok(Vec::new()) };
+        self.ids(&self.tables.versions.versions_of(row.number, usize::MAX)?)
+    }
+
+    fn followers_of(&self, id: &RecordId) -> Result<Vec<RecordId>, Failure> {
+        match self.tables.library().number(id)? {
+            Some(number) => self.behind(&self.tables.followers, &number.to_be_bytes()),
+            None => Ok(Vec::new()),
+        }
+    }
+
     fn own(&self, author: &NodeKey) -> Result<Vec<(ScopeId, Kind, RecordKey)>, Failure> {
         let mut topics = BTreeSet::new();
         self.tables.places.scan(&author.0, None, |rest, _| {
-            let id = rest.get(16..).and_then(read_id);
-            let id = id.ok_or_else(|| self.tables.places.damaged(rest, "the place can't be read"))?;
-            let record = self.tables.records.promised_record(&id)?.record;
+            let number = rest.get(16..).and_then(read_number);
+            let number = number.ok_or_else(|| self.tables.places.damaged(rest, "the place can't be read"))?;
+            let record = self.tables.library().promised(number)?.record;
             topics.extend(record.body().map(|body| (record.scope(), body.kind, body.key.clone())));
             Ok(true)
         })?;
@@ -66,9 +80,9 @@ impl<'a, T: ReadableTable<&'static [u8], &'static [u8]>> Set<'a, T> {
     fn keys_of(&self, scope: &ScopeId, kind: Kind) -> Result<Vec<RecordKey>, Failure> {
         let prefix = of_kind(scope, kind);
         let mut keys = BTreeSet::new();
-        self.tables.heads.scan(&prefix, None, |rest, _| {
+        self.tables.topics.scan(&prefix, None, |rest, _| {
             let key = rest.get(2..).and_then(|key| RecordKey::from_bytes(key.to_vec()));
-            keys.insert(key.ok_or_else(|| self.tables.heads.damaged(rest, "the topic can't be read"))?);
+            keys.insert(key.ok_or_else(|| self.tables.topics.damaged(rest, "the topic can't be read"))?);
             Ok(true)
         })?;
         Ok(keys.into_iter().collect())
@@ -77,15 +91,15 @@ impl<'a, T: ReadableTable<&'static [u8], &'static [u8]>> Set<'a, T> {
 
 impl<T: ReadableTable<&'static [u8], &'static [u8]>> Records for Set<'_, T> {
     fn get(&self, id: &RecordId) -> Option<Held> {
-        self.or_absent(self.tables.records.record(id))
+        self.or_absent(self.tables.library().get(id))
     }
 
     fn versions(&self, scope: &ScopeId, kind: Kind, key: &RecordKey) -> Vec<RecordId> {
-        self.or_absent(self.tables.versions.versions_of(&topic(scope, kind, key), usize::MAX))
+        self.or_absent(self.versions_of(&topic(scope, kind, key)))
     }
 
     fn followers(&self, id: &RecordId) -> Vec<RecordId> {
-        self.or_absent(self.tables.followers.ids(&id.0))
+        self.or_absent(self.followers_of(id))
     }
 
     fn keys(&self, scope: &ScopeId, kind: Kind) -> Vec<RecordKey> {
@@ -97,6 +111,6 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Records for Set<'_, T> {
     }
 
     fn at(&self, author: &NodeKey, position: Position) -> Vec<RecordId> {
-        self.or_absent(self.tables.places.ids(&places(author, position)))
+        self.or_absent(self.behind(&self.tables.places, &places(author, position)))
     }
 }

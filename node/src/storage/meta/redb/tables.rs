@@ -66,15 +66,17 @@ macro_rules! tables {
 tables! {
     /// Setting name → its bytes, as given.
     settings = "settings_1";
-    /// [`super::records::stored`]: record → its header and value.
+    /// Record → its number, eight bytes.
+    numbers = "record_numbers_1";
+    /// Number → header and value of a record (`records.rs`).
     records = "records_1";
-    /// [`super::records::version`] → nothing: the versions of a topic, newest first.
+    /// [`super::records::topic`] → [`super::records::TopicRow`].
+    topics = "record_topics_1";
+    /// Topic, time and record, by number → nothing: the versions of a topic, newest first.
     versions = "record_versions_1";
-    /// [`super::records::topic`] → its heads, of which the first is live.
-    heads = "record_heads_1";
-    /// [`super::records::follower`] → nothing: which records name one as their predecessor.
+    /// Record and follower, by number → nothing: which records name one as their predecessor.
     followers = "record_followers_1";
-    /// [`super::records::place`] → nothing: what an author wrote where.
+    /// Author, place and record → nothing: what an author wrote where.
     places = "record_places_1";
     /// [`super::records::moment`] → nothing: the records of a scope by time.
     moments = "record_times_1";

@@ -13,7 +13,8 @@ use protocol::{ContentRoot, Digest, RepositoryName, Timestamp};
 use super::memory_disk::MemoryDisk;
 use super::{OpenRedb, RedbMeta, newest_good, prune, snapshots};
 use crate::storage::Health;
-use crate::storage::meta::{Act, Author, LinkBlob, MetaError, MetaStore, Project};
+use crate::storage::meta::author::{self, Topic};
+use crate::storage::meta::{Act, Author, Choice, DecideTag, Decided, LinkBlob, MetaError, MetaStore, Project};
 use crate::workers::Scope;
 
 const PATH: &str = "/data/meta.redb";
@@ -529,14 +530,15 @@ async fn a_damaged_record_is_told_with_its_table() {
     let disk = MemoryDisk::default();
     let node = Node::with_project(&disk).await;
     let held = node.meta.records(None, 1).await.unwrap().items.remove(0);
-    let id = held.record.id();
-    let whole = node.meta.shared.view().unwrap().records().unwrap().raw(&id.0).unwrap().unwrap();
+    // The first topic has number 1.
+    let number = 2_u64.to_be_bytes();
+    let whole = node.meta.shared.view().unwrap().records().unwrap().raw(&number).unwrap().unwrap();
     for at in (0..whole.len()).step_by(7) {
         for cut in [false, true] {
             let mut row = whole.to_vec();
             row[at] ^= 1;
             row.truncate(if cut { at } else { row.len() });
-            node.meta.queue.write(0, move |writing| writing.tables.records.put_raw(&id.0, &row)).await.unwrap();
+            node.meta.queue.write(0, move |writing| writing.tables.records.put_raw(&number, &row)).await.unwrap();
             let told = node.meta.records(None, 1).await;
             // The signature is not checked again.
             let signature = (4 + held.record.as_bytes().len() - 64..4 + held.record.as_bytes().len()).contains(&at);
@@ -580,5 +582,40 @@ async fn the_set_of_records_answers_as_the_one_in_memory() {
     }
     assert!(set.get(&RecordId::NONE).is_none());
     set.end().unwrap();
+    node.close().await;
+}
+
+#[tokio::test]
+async fn a_conflict_is_listed_until_someone_chooses() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    let (name, tag): (_, protocol::Tag) = (repository(), "t".parse().unwrap());
+    let mut digests = Vec::new();
+    for content in ["m", "n"] {
+        let mut push = crate::storage::meta::contract::manifest("library/a", content);
+        push.tags = vec![tag.clone()];
+        digests.push(push.digest);
+        node.meta.publish_manifest(push).await.unwrap();
+    }
+    // Another site said m meanwhile, and did not see that this one said n.
+    let (other, its_tag, says) = (name.clone(), tag.clone(), digests[0]);
+    let said = node.meta.queue.write(0, move |writing| {
+        let topic = Topic::tag(writing.scope_of(&other)?, &other, &its_tag);
+        writing.hear(&topic, &author::tagged(Some(says)), &act())
+    });
+    said.await.unwrap();
+    let conflicts = node.meta.conflicts(9).await.unwrap();
+    assert_eq!(conflicts.iter().map(|conflict| conflict.heads.len()).collect::<Vec<_>>(), [2]);
+    assert_eq!(conflicts[0].topic.key.as_tag(), Some((name.clone(), tag.clone())));
+    let decide = |digest: Digest| {
+        let choice = Choice::Head(digest);
+        node.meta.decide_tag(DecideTag { repository: name.clone(), tag: tag.clone(), choice, act: act() })
+    };
+    assert_eq!(decide(blob(9)).await.unwrap(), Decided::NoHead);
+    assert_eq!(decide(digests[0]).await.unwrap(), Decided::Done(digests[0]));
+    assert!(node.meta.conflicts(9).await.unwrap().is_empty());
+    let found = node.meta.manifest(&name, &protocol::Reference::Tag(tag.clone())).await.unwrap().unwrap();
+    assert_eq!(found.digest, digests[0]);
+    assert_eq!(decide(digests[0]).await.unwrap(), Decided::Settled);
     node.close().await;
 }
