@@ -19,7 +19,7 @@ use super::query::QueryError;
 use super::v2::location;
 use super::v2::route::RouteError;
 use crate::auth::AuthError;
-use crate::registry::{BlobError, Fault, ManifestError, ProjectError, TagError, UploadError};
+use crate::registry::{BlobError, Fault, ManifestError, ProjectError, RecordsError, TagError, UploadError};
 use crate::storage::blobs::BlobStoreError;
 use crate::storage::meta::MetaError;
 use crate::storage::store::StoreError;
@@ -436,6 +436,18 @@ impl From<TagError> for Error {
     }
 }
 
+impl From<RecordsError> for Error {
+    fn from(error: RecordsError) -> Self {
+        match error {
+            RecordsError::Unknown => Self::absent("MANIFEST_UNKNOWN", error.to_string()),
+            RecordsError::Settled | RecordsError::NoHead | RecordsError::ManifestGone(_) => {
+                Self::new(StatusCode::CONFLICT, "CONFLICT", error.to_string())
+            }
+            RecordsError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
 impl From<ProjectError> for Error {
     fn from(error: ProjectError) -> Self {
         match error {
@@ -472,7 +484,7 @@ mod tests {
     #[test]
     fn each_room_error_has_its_code() {
         let d = Digest::sha256(b"");
-        let table: [(Error, u16, &str); 18] = [
+        let table: [(Error, u16, &str); 21] = [
             (BlobError::Unknown.into(), 404, "BLOB_UNKNOWN"),
             (BlobError::Damaged.into(), 404, "BLOB_UNKNOWN"),
             (BlobError::Pinned { by: d }.into(), 405, "UNSUPPORTED"),
@@ -487,6 +499,9 @@ mod tests {
             (TagError::UnknownRepository.into(), 404, "NAME_UNKNOWN"),
             (TagError::Unknown.into(), 404, "MANIFEST_UNKNOWN"),
             (ProjectError::Exists.into(), 409, "CONFLICT"),
+            (RecordsError::Unknown.into(), 404, "MANIFEST_UNKNOWN"),
+            (RecordsError::Settled.into(), 409, "CONFLICT"),
+            (RecordsError::ManifestGone(d).into(), 409, "CONFLICT"),
             (staging::UploadError::Unknown.into(), 404, "BLOB_UPLOAD_UNKNOWN"),
             (staging::UploadError::TooLarge { limit: 1 }.into(), 413, "SIZE_INVALID"),
             (DigestError::UnsupportedAlgorithm.into(), 400, "UNSUPPORTED"),

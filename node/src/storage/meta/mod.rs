@@ -408,7 +408,11 @@ pub struct TagVersion {
 }
 
 impl TagVersion {
-    fn read(held: &Held) -> Result<Self, &'static str> {
+    /// Reads the record of a tag.
+    ///
+    /// # Errors
+    /// What is wrong with it: it speaks of something else, or its value is not here.
+    pub fn read(held: &Held) -> Result<Self, &'static str> {
         let body = held.record.body().ok_or("the record is of a later format")?;
         let value = held.value.as_deref().map(|value| Value::read(body.kind, value));
         let Some(Ok(Value::Tagged(tagged))) = value else { return Err("the record does not speak of a tag") };
