@@ -11,6 +11,7 @@ pub mod descriptor;
 pub mod digest;
 pub mod identity;
 pub mod json;
+pub mod ledger;
 pub mod manifest;
 pub mod media_type;
 pub mod name;

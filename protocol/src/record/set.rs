@@ -106,6 +106,13 @@ impl RecordSet {
         self.times.keys().copied()
     }
 
+    /// The greatest place held of an author's life.
+    #[must_use]
+    pub fn last_of(&self, author: &NodeKey, incarnation: super::Incarnation) -> Option<Position> {
+        let place = |seq| (*author, Position { incarnation, seq });
+        self.authors.range(place(0)..=place(u64::MAX)).next_back().map(|((_, position), _)| *position)
+    }
+
     /// The records of a scope, oldest first, by time and id.
     pub fn in_scope(&self, scope: &ScopeId) -> impl DoubleEndedIterator<Item = (HybridTime, RecordId)> {
         self.times.get(scope).into_iter().flatten().copied()

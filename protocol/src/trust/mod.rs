@@ -19,6 +19,8 @@ pub use value::{
     Target, Verdict,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::ProjectName;
 use crate::identity::NodeKey;
 use crate::record::{Action, MeshId, Record, RecordId, ScopeId};
@@ -34,7 +36,7 @@ pub struct Trust {
 }
 
 /// Why a record does not count. It is kept, handed on, and listed with this reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Void {
     /// Of a format this version can't interpret.
     Format,
@@ -58,6 +60,10 @@ pub enum Void {
     NotHome,
     /// It shows another name than its scope binds.
     Scope,
+    /// Its key is no key of its kind.
+    Key,
+    /// It names a record of another scope or key as its predecessor.
+    Prev,
 }
 
 /// The judge of records: [`Trust`], or a stand-in in a test of what stands above it.

@@ -11,11 +11,13 @@ use std::str;
 
 mod documents;
 mod edges;
+mod peers;
 mod records;
 mod words;
 
 pub use documents::{json, manifest};
 pub use edges::{config, credentials, query, route};
+pub use peers::reconcile;
 pub use records::{record, value};
 pub use words::{digest, media_type, name, range, reference, scope, upload_id};
 
@@ -34,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("query", query),
     ("range", range),
     ("record", record),
+    ("reconcile", reconcile),
     ("reference", reference),
     ("route", route),
     ("scope", scope),
