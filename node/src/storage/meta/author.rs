@@ -14,6 +14,7 @@ use protocol::record::{
     RaiseBound, Record, RecordId, RecordKey, ScopeId,
 };
 use protocol::seam::Entropy;
+use protocol::view::Topic;
 use protocol::{Digest, RepositoryName, Tag};
 use serde::{Deserialize, Serialize};
 
@@ -40,32 +41,14 @@ pub(super) struct Pen {
     pub(super) last: HybridTime,
 }
 
-/// What records contradict each other about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Topic {
-    /// Where.
-    pub scope: ScopeId,
-    /// What kind of thing.
-    pub kind: Kind,
-    /// Which one.
-    pub key: RecordKey,
+/// A tag, within the scope of its project.
+pub(super) fn tag_topic(scope: ScopeId, repository: &RepositoryName, tag: &Tag) -> Topic {
+    Topic { scope, kind: Kind::TAG, key: RecordKey::tag(repository, tag) }
 }
 
-impl Topic {
-    /// A project, within its scope.
-    pub(super) const fn project(scope: ScopeId) -> Self {
-        Self { scope, kind: Kind::PROJECT, key: RecordKey::single() }
-    }
-
-    /// A tag, within the scope of its project.
-    pub(super) fn tag(scope: ScopeId, repository: &RepositoryName, tag: &Tag) -> Self {
-        Self { scope, kind: Kind::TAG, key: RecordKey::tag(repository, tag) }
-    }
-
-    /// A manifest, within the scope of its project.
-    pub(super) fn manifest(scope: ScopeId, repository: &RepositoryName, digest: &Digest) -> Self {
-        Self { scope, kind: Kind::MANIFEST, key: RecordKey::manifest(repository, digest) }
-    }
+/// A manifest, within the scope of its project.
+pub(super) fn manifest_topic(scope: ScopeId, repository: &RepositoryName, digest: &Digest) -> Topic {
+    Topic { scope, kind: Kind::MANIFEST, key: RecordKey::manifest(repository, digest) }
 }
 
 impl Author {

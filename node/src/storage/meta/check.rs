@@ -1,16 +1,18 @@
-//! Whether the rows are what the records say: all of them, worked out from nothing.
+//! Whether the rows are what the records say: all of them, judged and viewed from nothing by [`protocol::view`].
 //!
 //! Owns no state and changes nothing. It knows no engine: both answer through [`MetaStore`], so the same check holds
 //! each of them, in tests and after a rebuild. Its memory follows the largest project.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::identity::NodeKey;
 use protocol::record::value::{Life, Value};
-use protocol::record::{Held, HybridTime, Incarnation, Kind, RecordId, RecordKey, ScopeId};
+use protocol::record::{MeshId, RecordId, RecordSet, Records as _};
+use protocol::trust::Trust;
+use protocol::view::{Topic, View};
 use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag};
 
-use super::{Listing, MetaError, MetaStore, Page, RecordAt, Topic};
+use super::{Listing, MetaError, MetaStore, Page, RecordAt};
 
 const PAGE: usize = 256;
 
@@ -21,35 +23,6 @@ pub struct Report {
     pub records: u64,
     /// Where rows and records differ, in words.
     pub differences: Vec<String>,
-}
-
-/// The versions of a topic, as far as it takes to find its heads.
-#[derive(Debug, Default)]
-struct Versions {
-    all: BTreeMap<RecordId, (HybridTime, NodeKey, Incarnation, u64)>,
-    named: BTreeSet<RecordId>,
-    last: BTreeMap<(NodeKey, Incarnation), u64>,
-}
-
-impl Versions {
-    fn add(&mut self, held: &Held) {
-        let (record, Some(body)) = (&held.record, held.record.body()) else { return };
-        let (incarnation, seq) = (body.position.incarnation, body.position.seq);
-        self.all.insert(record.id(), (record.time(), record.author(), incarnation, seq));
-        self.named.extend(&body.prev);
-        let last = self.last.entry((record.author(), incarnation)).or_default();
-        *last = seq.max(*last);
-    }
-
-    /// The versions no other covers, the greatest first.
-    fn heads(&self) -> Vec<RecordId> {
-        let is_head = |(id, (_, author, incarnation, seq)): &(&RecordId, &(HybridTime, NodeKey, Incarnation, u64))| {
-            !self.named.contains(id) && self.last.get(&(*author, *incarnation)) == Some(seq)
-        };
-        let mut heads: Vec<_> = self.all.iter().filter(is_head).map(|(id, version)| (version.0, *id)).collect();
-        heads.sort_unstable();
-        heads.into_iter().rev().map(|(_, id)| id).collect()
-    }
 }
 
 /// What the records say is there.
@@ -83,47 +56,49 @@ impl Checking<'_> {
     /// Reads all records, scope by scope.
     async fn read(&mut self) -> Result<(), MetaError> {
         let mut after: Option<RecordAt> = None;
-        let mut topics: BTreeMap<(Kind, RecordKey), Versions> = BTreeMap::new();
+        let mut of_scope = RecordSet::default();
         loop {
             let Listing { items, more } = self.meta.records(after, PAGE).await?;
-            for held in &items {
-                let at = RecordAt::of(held);
-                if let Some(before) = after.filter(|before| before.scope != at.scope) {
-                    self.scope(before.scope, std::mem::take(&mut topics)).await?;
+            for held in items {
+                let at = RecordAt::of(&held);
+                if after.is_some_and(|before| before.scope != at.scope) {
+                    self.scope(&std::mem::take(&mut of_scope)).await?;
                 }
                 after = Some(at);
                 self.report.records += 1;
-                if let Some(body) = held.record.body() {
-                    topics.entry((body.kind, body.key.clone())).or_default().add(held);
-                }
+                let taken = of_scope.insert(held.record, held.value);
+                taken.map_err(|error| MetaError::Damaged(format!("record {}: {error}", at.id)))?;
             }
             if !more {
-                break;
+                return self.scope(&of_scope).await;
             }
-        }
-        match after {
-            Some(last) => self.scope(last.scope, topics).await,
-            None => Ok(()),
         }
     }
 
-    async fn scope(&mut self, scope: ScopeId, topics: BTreeMap<(Kind, RecordKey), Versions>) -> Result<(), MetaError> {
-        for ((kind, key), versions) in topics {
-            let topic = Topic { scope, kind, key };
+    /// Judges and views what was said in a scope, and holds the heads that are kept against it.
+    async fn scope(&mut self, records: &RecordSet) -> Result<(), MetaError> {
+        let root = self.meta.author();
+        let trust = Trust::evaluate(root, records.iter());
+        let view = View::from_scratch(MeshId::of(&root), records, &trust);
+        let topics: BTreeSet<Topic> = records.iter().filter_map(|held| Topic::of(&held.record)).collect();
+        for topic in topics {
+            let mut heads: Vec<_> = view.versions(records, &topic).into_iter().filter(|version| version.head).collect();
+            heads.sort_unstable_by_key(|version| Reverse((!version.deletes, version.rank)));
+            let heads: Vec<RecordId> = heads.iter().map(|version| version.rank.id).collect();
             let kept = self.meta.heads(&topic).await?;
-            let heads = versions.heads();
-            let ids: Vec<RecordId> = kept.iter().map(|held| held.record.id()).collect();
-            self.hold(ids == heads, || format!("{topic:?} has the heads {heads:?}, kept are {ids:?}"));
-            let Some(value) = kept.first().and_then(|live| live.value.as_deref()) else { continue };
-            match Value::read(kind, value) {
-                Ok(value) => self.expect(topic, value),
+            let kept: Vec<RecordId> = kept.iter().map(|held| held.record.id()).collect();
+            self.hold(kept == heads, || format!("{topic:?} has the heads {heads:?}, kept are {kept:?}"));
+            let live = view.topic(&topic).live.and_then(|id| records.get(&id));
+            let Some(value) = live.and_then(|live| live.value) else { continue };
+            match Value::read(topic.kind, &value) {
+                Ok(value) => self.expect(&topic, value),
                 Err(error) => self.report.differences.push(format!("{topic:?}: {error}")),
             }
         }
         Ok(())
     }
 
-    fn expect(&mut self, topic: Topic, value: Value) {
+    fn expect(&mut self, topic: &Topic, value: Value) {
         let Expected { projects, repositories, manifests } = &mut self.expected;
         if let (Value::Tagged(tagged), Some((repository, tag))) = (&value, topic.key.as_tag()) {
             repositories.entry(repository).or_default().extend(tagged.digest.map(|digest| (tag, digest)));

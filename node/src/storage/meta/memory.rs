@@ -9,7 +9,7 @@ use std::future::ready;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use protocol::identity::NodeSecret;
+use protocol::identity::{NodeKey, NodeSecret};
 use protocol::record::value::{BlobClaim, Life, Value};
 use protocol::record::{Held as Kept, HybridTime, Kind, RecordId, RecordSet, Records as _, ScopeId};
 use protocol::seam::Entropy;
@@ -168,7 +168,7 @@ impl State {
 
     fn tag(&self, name: &RepositoryName, tag: &Tag) -> Option<Digest> {
         let scope = self.projects.get(&name.project())?;
-        match self.says(&Topic::tag(*scope, name, tag)) {
+        match self.says(&author::tag_topic(*scope, name, tag)) {
             Some(Value::Tagged(tagged)) => tagged.digest,
             _ => None,
         }
@@ -276,7 +276,7 @@ impl State {
         };
         let (name, digest, act) = (publish.repository.clone(), publish.digest, publish.act.clone());
         let Some(scope) = self.projects.get(&name.project()).copied() else { return Ok(Published::NoProject) };
-        self.say(Topic::manifest(scope, &name, &digest), Some(&value), &act)?;
+        self.say(author::manifest_topic(scope, &name, &digest), Some(&value), &act)?;
         let size = publish.bytes.len() as u64;
         self.hold(&digest, BlobRow { size, root: publish.root, committed: act.at, quarantined: None });
         let repository = self.repositories.entry(name.clone()).or_default();
@@ -300,7 +300,7 @@ impl State {
             }
         }
         for tag in &tags {
-            self.say(Topic::tag(scope, &name, tag), Some(&author::tagged(Some(digest))), &act)?;
+            self.say(author::tag_topic(scope, &name, tag), Some(&author::tagged(Some(digest))), &act)?;
         }
         self.tell(&act, What::ManifestPushed { repository: name, digest, tags });
         Ok(Published::Done { created: old.is_none() })
@@ -309,7 +309,7 @@ impl State {
     /// Versions of a tag, newest first.
     fn history(&self, name: &RepositoryName, tag: &Tag) -> Vec<TagVersion> {
         let Some(scope) = self.projects.get(&name.project()) else { return Vec::new() };
-        let topic = Topic::tag(*scope, name, tag);
+        let topic = author::tag_topic(*scope, name, tag);
         let ids = self.records.versions(&topic.scope, topic.kind, &topic.key);
         let mut all: Vec<Kept> = ids.iter().filter_map(|id| self.records.get(id)).collect();
         all.sort_by_key(|held| std::cmp::Reverse((held.record.time(), held.record.id())));
@@ -322,7 +322,7 @@ impl State {
         let Some(scope) = self.projects.get(&repository.project()).copied().filter(|_| !history.is_empty()) else {
             return Ok(Decided::Unknown);
         };
-        let topic = Topic::tag(scope, repository, tag);
+        let topic = author::tag_topic(scope, repository, tag);
         let heads: Vec<TagVersion> = self.heads(&topic).iter().filter_map(|held| TagVersion::read(held).ok()).collect();
         let digest = match choice {
             Choice::Head(_) if heads.len() < 2 => return Ok(Decided::Settled),
@@ -355,7 +355,7 @@ impl State {
     fn delete_tag(&mut self, name: &RepositoryName, tag: &Tag, act: &Act) -> Result<Option<Digest>, MetaError> {
         let Some(scope) = self.projects.get(&name.project()).copied() else { return Ok(None) };
         let Some(digest) = self.tag(name, tag) else { return Ok(None) };
-        self.say(Topic::tag(scope, name, tag), Some(&author::tagged(None)), act)?;
+        self.say(author::tag_topic(scope, name, tag), Some(&author::tagged(None)), act)?;
         self.tell(act, What::TagDeleted { repository: name.clone(), tag: tag.clone(), digest });
         Ok(Some(digest))
     }
@@ -379,9 +379,9 @@ impl State {
             .copied()
             .collect();
         for tag in &tags {
-            self.say(Topic::tag(scope, name, tag), Some(&author::tagged(None)), act)?;
+            self.say(author::tag_topic(scope, name, tag), Some(&author::tagged(None)), act)?;
         }
-        self.say(Topic::manifest(scope, name, digest), None, act)?;
+        self.say(author::manifest_topic(scope, name, digest), None, act)?;
         for blob in free {
             self.lease(name, &blob, due);
         }
@@ -715,6 +715,10 @@ impl MetaStore for MemoryMeta {
 
     fn decide_tag(&self, decide: DecideTag) -> Answer<'_, Decided> {
         self.try_answer(|state| state.decide_tag(&decide))
+    }
+
+    fn author(&self) -> NodeKey {
+        self.state().author.key()
     }
 
     fn records(&self, after: Option<RecordAt>, limit: usize) -> Answer<'_, Listing<Kept>> {

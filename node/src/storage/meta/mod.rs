@@ -28,13 +28,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use protocol::identity::NodeKey;
 use protocol::manifest;
 use protocol::record::value::Value;
 use protocol::record::{Held, HybridTime, RecordId, ScopeId};
 use protocol::{ContentRoot, Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use author::{Author, Topic};
+pub use author::Author;
+pub use protocol::view::Topic;
 
 #[cfg(test)]
 pub(crate) use memory::nobody as tests_author;
@@ -656,6 +658,9 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Lets a tag name what a person chose, by a record that covers all heads; with the row and an event.
     fn decide_tag(&self, decide: DecideTag) -> Answer<'_, Decided>;
+
+    /// Who signs what is said here: the root of this node's own mesh.
+    fn author(&self) -> NodeKey;
 
     /// Every record here, in the order of [`RecordAt`], after one.
     fn records(&self, after: Option<RecordAt>, limit: usize) -> Answer<'_, Listing<Held>>;

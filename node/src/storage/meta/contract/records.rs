@@ -5,8 +5,9 @@ use protocol::record::{Held, Kind, Parcel, RecordId, ScopeId};
 use protocol::{Digest, ProjectName, Reference};
 
 use super::{Site, act, at, blob, checks, manifest, needed, repository, tag};
+use crate::storage::meta::author::tag_topic;
 use crate::storage::meta::check::rows_follow_records;
-use crate::storage::meta::{Choice, DecideTag, Decided, Published, RecordAt, Topic, What, tests_author};
+use crate::storage::meta::{Choice, DecideTag, Decided, Published, RecordAt, What, tests_author};
 
 checks! {
     each_intent_writes_the_records_that_justify_its_rows
@@ -101,7 +102,7 @@ async fn a_version_follows_all_heads_of_its_topic(site: Site) {
         site.published(push).await;
     }
     site.meta.delete_tag(&repository("p/a"), &tag("t"), act(30)).await.unwrap();
-    let topic = Topic::tag(site.scope("p").await, &repository("p/a"), &tag("t"));
+    let topic = tag_topic(site.scope("p").await, &repository("p/a"), &tag("t"));
     let history = site.meta.tag_history(&repository("p/a"), &tag("t"), 9).await.unwrap();
     let ids: Vec<RecordId> = history.iter().map(|version| version.record).collect();
     let heads = site.meta.heads(&topic).await.unwrap();
@@ -111,7 +112,7 @@ async fn a_version_follows_all_heads_of_its_topic(site: Site) {
         records.iter().find(|held| held.record.id() == *id).unwrap().record.body().unwrap().prev.clone()
     };
     assert_eq!((prev(&ids[0]), prev(&ids[1]), prev(&ids[2])), (vec![ids[1]], vec![ids[2]], vec![]));
-    let elsewhere = Topic::tag(ScopeId([1; 32]), &repository("p/a"), &tag("t"));
+    let elsewhere = tag_topic(ScopeId([1; 32]), &repository("p/a"), &tag("t"));
     assert!(site.meta.heads(&elsewhere).await.unwrap().is_empty());
 }
 

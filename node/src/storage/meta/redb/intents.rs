@@ -3,12 +3,12 @@
 //! Each first finds out whether it can be done, and writes only then: a refused intent leaves the transaction it shares
 //! with others as it was.
 
+use protocol::view::Topic;
 use protocol::{Digest, RepositoryName, Timestamp};
 
 use super::failure::Failure;
 use super::tables::{self, Kind};
 use super::writing::Writing;
-use crate::storage::meta::author::Topic;
 use crate::storage::meta::rows::{HeldRow, LinkRow, ProjectRow};
 use crate::storage::meta::{Act, BlobRow, Candidate, LinkBlob, MountBlob, Project, UnlinkedBlob, Verdict, What};
 

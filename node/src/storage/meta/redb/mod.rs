@@ -388,6 +388,10 @@ impl MetaStore for RedbMeta {
         self.write(move |writing| writing.decide_tag(&decide))
     }
 
+    fn author(&self) -> NodeKey {
+        self.shared.author.key()
+    }
+
     fn records(&self, after: Option<RecordAt>, limit: usize) -> Answer<'_, Listing<Held>> {
         self.read(|view| view.record_page(after.as_ref(), limit))
     }

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::records::{self, TopicRow};
 use super::tables::{self, Kind};
 use super::writing::Writing;
-use crate::storage::meta::author::{self, Topic};
+use crate::storage::meta::author;
 use crate::storage::meta::rows::{Compact, ManifestRow, PartsRow, TagRow};
 use crate::storage::meta::{
     Act, BlobRow, Choice, DecideTag, Decided, DeletedManifest, PublishManifest, Published, Referrer, TagVersion, What,
@@ -35,7 +35,7 @@ impl Writing<'_> {
             BlobRow { size, root: publish.root, committed: at, quarantined: None },
         )?;
         let scope = self.scope_of(repository)?;
-        self.say(Topic::manifest(scope, repository, digest), Some(&value), &publish.act)?;
+        self.say(author::manifest_topic(scope, repository, digest), Some(&value), &publish.act)?;
         let created = self.keep_manifest(publish, size)?;
         self.keep_parts(publish)?;
         self.keep_referrer(publish, size)?;
@@ -45,7 +45,7 @@ impl Writing<'_> {
         self.tell(&publish.act, what)?;
         let value = author::tagged(Some(*digest));
         for tag in &tags {
-            self.say(Topic::tag(scope, repository, tag), Some(&value), &publish.act)?;
+            self.say(author::tag_topic(scope, repository, tag), Some(&value), &publish.act)?;
             self.point(repository, tag, digest)?;
         }
         Ok(Published::Done { created })
@@ -159,7 +159,7 @@ impl Writing<'_> {
         if !self.has_project(repository)? {
             return Ok(Decided::Unknown);
         }
-        let topic = Topic::tag(self.scope_of(repository)?, repository, tag);
+        let topic = author::tag_topic(self.scope_of(repository)?, repository, tag);
         let Some(row) = self.tables.topics.get::<TopicRow>(&records::topic(&topic.scope, topic.kind, &topic.key))?
         else {
             return Ok(Decided::Unknown);
@@ -233,7 +233,7 @@ impl Writing<'_> {
         digest: &Digest,
         act: &Act,
     ) -> Result<(), Failure> {
-        self.say(Topic::tag(scope, repository, tag), Some(&author::tagged(None)), act)?;
+        self.say(author::tag_topic(scope, repository, tag), Some(&author::tagged(None)), act)?;
         self.tables.tags.remove(&tables::tag(repository, tag))?;
         self.tables.tags_of.remove(&tables::tag_of(repository, digest, tag))?;
         Ok(())
@@ -257,7 +257,7 @@ impl Writing<'_> {
         for tag in &tags {
             self.drop_tag(scope, repository, tag, digest, act)?;
         }
-        self.say(Topic::manifest(scope, repository, digest), None, act)?;
+        self.say(author::manifest_topic(scope, repository, digest), None, act)?;
         if let Some(subject) = &row.subject {
             self.tables.referrers.remove(&tables::referrer(repository, &subject.0, digest))?;
         }

@@ -3,12 +3,13 @@
 //! Owns no state. A read opens only the tables it needs: opening one costs as much as a lookup.
 
 use protocol::record::Held;
+use protocol::view::Topic;
 use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 
 use super::failure::Failure;
 use super::records::{self, Library, TopicRow};
 use super::tables::{self, Kind, TOTALS, View};
-use crate::storage::meta::author::Topic;
+use crate::storage::meta::author;
 use crate::storage::meta::rows::{self, HeldRow, LinkRow, ManifestRow, ProjectRow, TagRow, Totals};
 use crate::storage::meta::{
     BlobRow, Candidate, Conflict, Counts, Event, Listing, Page, Project, RecordAt, Referrer, StoredManifest,
@@ -107,7 +108,7 @@ impl View {
     ) -> Result<Vec<TagVersion>, Failure> {
         let project = self.projects()?.get::<ProjectRow>(repository.project_str().as_bytes())?;
         let Some(ProjectRow { scope, .. }) = project else { return Ok(Vec::new()) };
-        let Some(TopicRow { number, .. }) = self.topic(&Topic::tag(scope, repository, tag))? else {
+        let Some(TopicRow { number, .. }) = self.topic(&author::tag_topic(scope, repository, tag))? else {
             return Ok(Vec::new());
         };
         let (numbers, records) = (self.numbers()?, self.records()?);

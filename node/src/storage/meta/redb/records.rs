@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use protocol::identity::NodeKey;
 use protocol::record::{Held, HybridTime, Kind, Position, Record, RecordId, RecordKey, ScopeId};
+use protocol::view::Topic;
 use redb::ReadableTable;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +22,6 @@ use super::failure::Failure;
 use super::tables::{self, Rows, Tables};
 use super::writing::Writing;
 use crate::storage::meta::Act;
-use crate::storage::meta::author::Topic;
 
 /// Bytes of the length that stands before a header.
 const LENGTH: usize = 4;

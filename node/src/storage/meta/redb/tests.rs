@@ -13,7 +13,7 @@ use protocol::{ContentRoot, Digest, RepositoryName, Timestamp};
 use super::memory_disk::MemoryDisk;
 use super::{OpenRedb, RedbMeta, newest_good, prune, snapshots};
 use crate::storage::Health;
-use crate::storage::meta::author::{self, Topic};
+use crate::storage::meta::author;
 use crate::storage::meta::{Act, Author, Choice, DecideTag, Decided, LinkBlob, MetaError, MetaStore, Project};
 use crate::workers::Scope;
 
@@ -600,7 +600,7 @@ async fn a_conflict_is_listed_until_someone_chooses() {
     // Another site said m meanwhile, and did not see that this one said n.
     let (other, its_tag, says) = (name.clone(), tag.clone(), digests[0]);
     let said = node.meta.queue.write(0, move |writing| {
-        let topic = Topic::tag(writing.scope_of(&other)?, &other, &its_tag);
+        let topic = author::tag_topic(writing.scope_of(&other)?, &other, &its_tag);
         writing.hear(&topic, &author::tagged(Some(says)), &act())
     });
     said.await.unwrap();
