@@ -273,6 +273,13 @@ fn the_history_of_a_tag_is_told_and_a_delete_undone() {
     let web = node.admin();
     assert_eq!(web.get("/v2/shop/app/manifests/v1").expect(200).body, two.manifest);
     assert_eq!(node.cli(&["undelete", "shop/app:v1"]).code(), Some(5), "it is not deleted any more");
+    web.send("DELETE", &format!("/v2/shop/app/manifests/{}", two.digest), &[], &[]).expect(202);
+    assert_eq!(node.cli(&["undelete", "shop/app:v1"]).code(), Some(5), "it would name nothing");
+    node.cli(&["undelete", &format!("shop/app@{}", two.digest)]).expect_success();
+    assert_eq!(web.get(&format!("/v2/shop/app/manifests/{}", two.digest)).expect(200).body, two.manifest);
+    web.get("/v2/shop/app/manifests/v1").expect(404);
+    node.cli(&["undelete", "shop/app:v1"]).expect_success();
+    web.get("/v2/shop/app/manifests/v1").expect(200);
     assert_eq!(node.cli(&["tag", "history", "shop/app:v2"]).code(), Some(3));
     let conflicts = node.cli(&["conflicts", "list", "--output", "json"]).expect_success();
     assert_eq!(conflicts.stdout().trim(), "[]");

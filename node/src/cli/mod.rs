@@ -130,7 +130,7 @@ enum Command {
     /// What several sites said at once, until someone chooses.
     #[command(subcommand)]
     Conflicts(record::Conflicts),
-    /// Let a deleted tag name again what it named last.
+    /// Bring a deleted tag back, naming what it named last, or a deleted manifest whose bytes are here.
     Undelete(record::Undelete),
     /// The configuration.
     #[command(subcommand)]

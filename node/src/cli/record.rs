@@ -46,11 +46,11 @@ pub(super) enum Conflicts {
     },
 }
 
-/// Let a deleted tag name again what it named last.
+/// Bring a deleted tag back, naming what it named last, or a deleted manifest whose bytes are here.
 #[derive(Debug, Args)]
 pub(super) struct Undelete {
-    /// The tag: `library/app:latest`.
-    #[arg(value_name = "REPOSITORY:TAG")]
+    /// The tag, or the manifest: `library/app:latest`, `library/app@sha256:…`.
+    #[arg(value_name = "REPOSITORY:TAG|REPOSITORY@DIGEST")]
     name: String,
 }
 
@@ -69,14 +69,13 @@ impl Named {
         let Some((repository, tag)) = text.rsplit_once(':') else {
             return Err(usage(format!("{text:?} names no tag")).next("REPOSITORY:TAG"));
         };
-        let wrong = |what: &str, error: String| usage(format!("{what:?} is no name: {error}"));
-        Ok(Self {
-            repository: repository
-                .parse()
-                .map_err(|error: protocol::name::NameError| wrong(repository, error.to_string()))?,
-            tag: tag.parse().map_err(|error| wrong(tag, format!("{error}")))?,
-        })
+        let tag: Tag = tag.parse().map_err(|error| usage(format!("{tag:?} is no tag: {error}")))?;
+        Ok(Self { repository: parse_repository(repository)?, tag })
     }
+}
+
+fn parse_repository(name: &str) -> Result<RepositoryName, Failure> {
+    name.parse().map_err(|error| usage(format!("{name:?} is no name of a repository: {error}")))
 }
 
 impl Tags {
@@ -108,9 +107,18 @@ impl Conflicts {
 
 impl Undelete {
     pub(super) fn run(&self, session: &mut Session<'_>) -> Result<Exit, Failure> {
-        let named = Named::parse(&self.name)?;
-        let settled = settle(&session.connection()?, "undelete", &named, None)?;
-        answer(session, &named, &settled)?;
+        let Some((repository, digest)) = self.name.split_once('@') else {
+            let named = Named::parse(&self.name)?;
+            let settled = settle(&session.connection()?, "undelete", &named, None)?;
+            answer(session, &named, &settled)?;
+            return Ok(Exit::Ok);
+        };
+        let repository = parse_repository(repository)?;
+        let digest: Digest = digest.parse().map_err(|error| usage(format!("{digest:?}: {error}")))?;
+        let document = json!({ "repository": repository, "digest": digest });
+        let settled: Settled = session.connection()?.send_for("/api/v2.0/mesh/node/undelete", &document, SHORT)?;
+        let data = json!({ "repository": repository, "digest": settled.digest });
+        session.terminal.answer(&format!("{repository}@{} is back\n", settled.digest), &data)?;
         Ok(Exit::Ok)
     }
 }

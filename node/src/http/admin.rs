@@ -94,20 +94,22 @@ pub(super) async fn answer(call: &mut Call, body: &mut Receiving) -> Result<Resp
         }
         (Route::History, Method::GET) => history(call, &permit).await,
         (Route::Conflicts, Method::GET) => value(&call.registry().conflicts(&permit).await?),
-        (Route::Conflicts, Method::POST) => {
-            let DecideRequest { repository, tag, digest } =
-                decision(&body.collect_short(MAX_BODY, "a request").await?)?;
-            let digest = digest.ok_or_else(|| bad("digest is missing: what the tag shall name".into()))?;
-            decide(call, &permit, repository, tag, Choice::Head(digest)).await
-        }
-        (Route::Undelete, Method::POST) => {
-            let DecideRequest { repository, tag, digest } =
-                decision(&body.collect_short(MAX_BODY, "a request").await?)?;
-            if digest.is_some() {
-                return Err(bad("a tag that comes back names what it named last: no digest is asked for".into()));
+        (Route::Conflicts, Method::POST) => match decision(&body.collect_short(MAX_BODY, "a request").await?)? {
+            DecideRequest { repository, tag: Some(tag), digest: Some(digest) } => {
+                decide(call, &permit, repository, tag, Choice::Head(digest)).await
             }
-            decide(call, &permit, repository, tag, Choice::Last).await
-        }
+            DecideRequest { .. } => Err(bad("tag and digest: which, and what it shall name".into())),
+        },
+        (Route::Undelete, Method::POST) => match decision(&body.collect_short(MAX_BODY, "a request").await?)? {
+            DecideRequest { repository, tag: Some(tag), digest: None } => {
+                decide(call, &permit, repository, tag, Choice::Last).await
+            }
+            DecideRequest { repository, tag: None, digest: Some(digest) } => {
+                Box::pin(call.registry().undelete_manifest(&permit, &repository, &digest, &call.id)).await?;
+                value(&json!({ "digest": digest }))
+            }
+            DecideRequest { .. } => Err(bad("either tag or digest: what is to come back".into())),
+        },
         (route, _) => Err(Error::method(route.methods())),
     }
 }
@@ -125,12 +127,13 @@ fn same_origin(call: &Call) -> Result<(), Error> {
     }
 }
 
-/// What a tag shall name.
+/// What a tag shall name, or what shall come back.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DecideRequest {
     repository: RepositoryName,
-    tag: Tag,
+    #[serde(default)]
+    tag: Option<Tag>,
     #[serde(default)]
     digest: Option<Digest>,
 }

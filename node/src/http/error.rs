@@ -440,9 +440,11 @@ impl From<RecordsError> for Error {
     fn from(error: RecordsError) -> Self {
         match error {
             RecordsError::Unknown => Self::absent("MANIFEST_UNKNOWN", error.to_string()),
-            RecordsError::Settled | RecordsError::NoHead | RecordsError::ManifestGone(_) => {
-                Self::new(StatusCode::CONFLICT, "CONFLICT", error.to_string())
-            }
+            RecordsError::Settled
+            | RecordsError::NoHead
+            | RecordsError::ManifestGone(_)
+            | RecordsError::BytesGone
+            | RecordsError::Refused(_) => Self::new(StatusCode::CONFLICT, "CONFLICT", error.to_string()),
             RecordsError::Fault(fault) => fault.into(),
         }
     }

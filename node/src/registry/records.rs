@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use protocol::record::Held;
-use protocol::{Digest, RepositoryName, Tag, Timestamp};
+use protocol::{Digest, Manifest, Reference, RepositoryName, Tag, Timestamp, manifest};
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Registry};
+use super::manifests::intent;
+use super::{Fault, ManifestError, Registry};
 use crate::policy::AdminPermit;
+use crate::storage::blobs::BlobStoreError;
 use crate::storage::meta::{Choice, Conflict, DecideTag, Decided, MetaError, TagVersion};
+use crate::storage::store::StoreError;
 
 /// Most versions, or conflicts, in one answer.
 const MOST: usize = 1000;
@@ -28,9 +32,30 @@ pub enum RecordsError {
     /// The manifest is not in the repository.
     #[error("the manifest {0} is not in this repository any more: push it again")]
     ManifestGone(Digest),
+    /// The bytes of the manifest are not here, or are no manifest.
+    #[error("the bytes of that manifest are not here any more: push it again")]
+    BytesGone,
+    /// What it needs is not here any more.
+    #[error("that manifest can't come back: {0}")]
+    Refused(ManifestError),
     /// Not the client's fault.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+impl From<ManifestError> for RecordsError {
+    fn from(error: ManifestError) -> Self {
+        match error {
+            ManifestError::Fault(fault) => Self::Fault(fault),
+            ManifestError::Invalid(_) | ManifestError::DigestMismatch { .. } => Self::BytesGone,
+            ManifestError::Unknown
+            | ManifestError::Missing { .. }
+            | ManifestError::WrongSize { .. }
+            | ManifestError::NoProject
+            | ManifestError::TooManyTags { .. }
+            | ManifestError::TooManyChildren => Self::Refused(error),
+        }
+    }
 }
 
 impl From<MetaError> for RecordsError {
@@ -141,5 +166,49 @@ impl Registry {
             Decided::NoHead => Err(RecordsError::NoHead),
             Decided::ManifestGone(digest) => Err(RecordsError::ManifestGone(digest)),
         }
+    }
+
+    /// Lets a deleted manifest be part of its repository again, while its bytes are here: by a push of them.
+    ///
+    /// # Errors
+    /// [`RecordsError`]; then nothing was written.
+    pub async fn undelete_manifest(
+        &self,
+        permit: &AdminPermit,
+        repository: &RepositoryName,
+        digest: &Digest,
+        request: &Arc<str>,
+    ) -> Result<(), RecordsError> {
+        let act = self.act(permit.principal(), request);
+        let meta = self.store.meta();
+        let project = meta.project(&repository.project()).await?.ok_or(RecordsError::Unknown)?;
+        if meta.manifest(repository, &Reference::Digest(*digest)).await?.is_some() {
+            return Err(RecordsError::Settled);
+        }
+        let media_type = meta.deleted_manifest(repository, digest).await?.ok_or(RecordsError::Unknown)?;
+        let body = self.bytes_of(digest).await?.ok_or(RecordsError::BytesGone)?;
+        let parsed = Manifest::parse(&body, Some(&media_type)).map_err(ManifestError::from)?;
+        Ok(self.publish(intent(repository, *digest, &parsed, body, &project, act)).await?)
+    }
+
+    /// The bytes of a manifest nobody may hold any more; `None` when they are gone, or not what their name says.
+    async fn bytes_of(&self, digest: &Digest) -> Result<Option<Bytes>, Fault> {
+        let Some(blob) = self.store.open(digest)?.filter(|blob| blob.size <= manifest::MAX_BYTES as u64) else {
+            return Ok(None);
+        };
+        let digest = *digest;
+        let work = move || -> std::io::Result<Option<Bytes>> {
+            let mut bytes = vec![0; usize::try_from(blob.size).map_err(std::io::Error::other)?];
+            let mut at = 0;
+            while at < bytes.len() {
+                match blob.file.read_at(&mut bytes[at..], at as u64)? {
+                    0 => break,
+                    read => at += read,
+                }
+            }
+            Ok((Digest::of(digest.algorithm(), &bytes) == digest).then(|| bytes.into()))
+        };
+        let read = self.scope.run_blocking("undelete", work).await?;
+        Ok(read.map_err(|error| StoreError::from(BlobStoreError::from(error)))?)
     }
 }

@@ -19,7 +19,7 @@ use super::author::{self, Pen};
 use super::{
     Act, Answer, Author, BlobRow, Candidate, Choice, Conflict, Counts, DecideTag, Decided, DeletedManifest, Event,
     LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest, Published, RecordAt, Referrer,
-    StoredManifest, TagVersion, TextRoom, Topic, UnlinkedBlob, Verdict, What,
+    StoredManifest, TagVersion, TextRoom, Topic, UnlinkedBlob, Verdict, What, pushed_as,
 };
 
 /// The engine. Cheap to clone; all clones are the same one.
@@ -715,6 +715,23 @@ impl MetaStore for MemoryMeta {
 
     fn decide_tag(&self, decide: DecideTag) -> Answer<'_, Decided> {
         self.try_answer(|state| state.decide_tag(&decide))
+    }
+
+    fn deleted_manifest<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+    ) -> Answer<'a, Option<MediaType>> {
+        self.answer(|state| {
+            let topic = author::manifest_topic(*state.projects.get(&repository.project())?, repository, digest);
+            if state.says(&topic).is_some() {
+                return None;
+            }
+            let ids = state.records.versions(&topic.scope, topic.kind, &topic.key);
+            let mut all: Vec<Kept> = ids.iter().filter_map(|id| state.records.get(id)).collect();
+            all.sort_by_key(|held| std::cmp::Reverse((held.record.time(), held.record.id())));
+            all.iter().find_map(pushed_as)
+        })
     }
 
     fn author(&self) -> NodeKey {

@@ -423,6 +423,14 @@ impl TagVersion {
     }
 }
 
+/// The media type a manifest was pushed under, when this version of it says one.
+fn pushed_as(held: &Held) -> Option<MediaType> {
+    match Value::read(held.record.body()?.kind, held.value.as_deref()?) {
+        Ok(Value::Pushed(pushed)) => Some(pushed.media_type),
+        _ => None,
+    }
+}
+
 /// Where a record stands in the order of all: by scope, time and id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordAt {
@@ -658,6 +666,13 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Lets a tag name what a person chose, by a record that covers all heads; with the row and an event.
     fn decide_tag(&self, decide: DecideTag) -> Answer<'_, Decided>;
+
+    /// The media type under which a manifest was last pushed that is deleted now; `None`: it is not deleted.
+    fn deleted_manifest<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+    ) -> Answer<'a, Option<MediaType>>;
 
     /// Who signs what is said here: the root of this node's own mesh.
     fn author(&self) -> NodeKey;

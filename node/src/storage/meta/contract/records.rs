@@ -184,7 +184,14 @@ async fn a_deleted_tag_comes_back_when_someone_says_so(site: Site) {
     assert_eq!(history.iter().map(|version| version.digest).collect::<Vec<_>>(), [Some(blob("n")), None]);
     let told = site.events().await.pop().unwrap().what;
     assert_eq!(told, What::TagDecided { repository: a.clone(), tag: t.clone(), digest: blob("n") });
+    let deleted = |name| {
+        let (a, digest) = (a.clone(), blob(name));
+        let meta = std::sync::Arc::clone(&site.meta);
+        async move { meta.deleted_manifest(&a, &digest).await.unwrap() }
+    };
+    assert_eq!((deleted("n").await, deleted("never").await), (None, None));
     site.meta.delete_manifest(&a, &blob("n"), at(90), act(50)).await.unwrap();
+    assert_eq!(deleted("n").await, Some(manifest("p/a", "n").media_type));
     assert_eq!(decide(Choice::Last, 60).await.unwrap(), Decided::ManifestGone(blob("n")));
     site.check().await;
 }

@@ -388,6 +388,14 @@ impl MetaStore for RedbMeta {
         self.write(move |writing| writing.decide_tag(&decide))
     }
 
+    fn deleted_manifest<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+    ) -> Answer<'a, Option<MediaType>> {
+        self.read(|view| view.deleted_manifest(repository, digest))
+    }
+
     fn author(&self) -> NodeKey {
         self.shared.author.key()
     }

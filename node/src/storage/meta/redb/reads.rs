@@ -13,7 +13,7 @@ use crate::storage::meta::author;
 use crate::storage::meta::rows::{self, HeldRow, LinkRow, ManifestRow, ProjectRow, TagRow, Totals};
 use crate::storage::meta::{
     BlobRow, Candidate, Conflict, Counts, Event, Listing, Page, Project, RecordAt, Referrer, StoredManifest,
-    TagVersion, TextRoom, Verdict,
+    TagVersion, TextRoom, Verdict, pushed_as,
 };
 
 /// What [`crate::storage::meta::MetaStore::hold_blob`] finds before it decides whether to write.
@@ -118,6 +118,27 @@ impl View {
             TagVersion::read(&held).map_err(|why| records.damaged(&number.to_be_bytes(), why))
         };
         self.versions()?.versions_of(number, limit)?.iter().map(version).collect()
+    }
+
+    pub(super) fn deleted_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<MediaType>, Failure> {
+        let project = self.projects()?.get::<ProjectRow>(repository.project_str().as_bytes())?;
+        let Some(ProjectRow { scope, .. }) = project else { return Ok(None) };
+        let Some(row) = self.topic(&author::manifest_topic(scope, repository, digest))? else { return Ok(None) };
+        if self.manifests()?.has(&tables::item(repository, digest))? {
+            return Ok(None);
+        }
+        let (numbers, records) = (self.numbers()?, self.records()?);
+        let library = Library { numbers: &numbers, records: &records };
+        for number in self.versions()?.versions_of(row.number, usize::MAX)? {
+            if let Some(media_type) = pushed_as(&library.promised(number)?) {
+                return Ok(Some(media_type));
+            }
+        }
+        Ok(None)
     }
 
     fn topic(&self, topic: &Topic) -> Result<Option<TopicRow>, Failure> {
