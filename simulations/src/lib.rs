@@ -15,6 +15,8 @@ pub mod network;
 pub mod report;
 pub mod rng;
 pub mod scenario;
+#[cfg(test)]
+mod stories;
 pub mod workload;
 pub mod world;
 

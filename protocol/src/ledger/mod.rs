@@ -50,7 +50,8 @@ pub enum Entry {
     Record(Record, Option<Bytes>),
     /// A record that waits.
     Waits(Record, Option<Bytes>),
-    /// Records that are no longer in the set: written by a wrong clock, and written again since.
+    /// Records that are no longer in the set, for a wrong clock wrote them. Its times go with them: bounds before this
+    /// one say nothing any more.
     Withdrawn(Vec<RecordId>),
     /// No time at or above this one was given out.
     Bound(HybridTime),
@@ -65,6 +66,8 @@ pub enum Reception {
     Taken,
     /// It was there.
     Known,
+    /// It was there without its value, which it has now.
+    Filled,
     /// It waits outside the set.
     Waits(Why),
     /// Its time is more than a day away: not kept; its author should write it again.
@@ -152,7 +155,10 @@ impl Ledger {
                     records.remove(&record.id());
                     self.waiting.put(record, value, Why::Time(Timestamp(0)));
                 }
-                Entry::Withdrawn(ids) => ids.iter().for_each(|id| drop(records.remove(id))),
+                Entry::Withdrawn(ids) => {
+                    ids.iter().for_each(|id| drop(records.remove(id)));
+                    bound = HybridTime::default();
+                }
                 Entry::Bound(time) => bound = bound.max(time),
                 Entry::Life(incarnation) => begun = Some(incarnation),
             }
@@ -168,9 +174,17 @@ impl Ledger {
         self.is_behind = false;
     }
 
-    /// Takes in a record whose value was checked.
+    /// Takes in a record whose value was checked, or the value of one that is here without.
     pub fn take(&mut self, record: Record, value: Option<Bytes>, now: Timestamp) -> Reception {
-        if self.set.get(&record.id()).is_some() || self.waiting.contains(&record.id()) {
+        if let Some(held) = self.set.get(&record.id()) {
+            if held.value.is_some() || value.is_none() {
+                return Reception::Known;
+            }
+            self.entries.push(Entry::Record(record.clone(), value.clone()));
+            self.insert_all(vec![(record, value)]);
+            return Reception::Filled;
+        }
+        if self.waiting.contains(&record.id()) {
             return Reception::Known;
         }
         let why = match self.reason_to_wait(&record, now) {
@@ -261,6 +275,18 @@ impl Ledger {
         Ok(id)
     }
 
+    /// Drops the value of a record to save room, where no view depends on it ([`View::may_trim`]); `false`, and nothing
+    /// done, elsewhere. It comes back by [`Ledger::take`].
+    pub fn trim(&mut self, id: &RecordId) -> bool {
+        let Some(held) = self.set.get(id) else { return false };
+        let may = held.value.is_some() && self.view.may_trim(&held.record);
+        if may {
+            self.set.drop_value(id);
+            self.entries.push(Entry::Record(held.record, None));
+        }
+        may
+    }
+
     fn insert_all(&mut self, records: Vec<(Record, Option<Bytes>)>) {
         let mut ids = Vec::new();
         let mut bears_on_trust = false;
@@ -279,20 +305,20 @@ impl Ledger {
             }
             ids.push(id);
         }
-        if bears_on_trust {
-            self.trust_again();
-        }
+        let authors = if bears_on_trust { self.trust_again() } else { BTreeSet::new() };
+        // What is new first: judging anew would take it in without a look at what follows it.
         self.view.insert_all(&self.set, &self.trust, &ids);
-    }
-
-    fn trust_again(&mut self) {
-        let acts: Vec<_> = self.acts.iter().filter_map(|id| self.set.get(id)).collect();
-        let trust = Trust::evaluate(self.identity.root, &acts);
-        let earlier = std::mem::replace(&mut self.trust, trust);
-        let authors = self.trust.changed_since(&earlier);
         if !authors.is_empty() {
             self.view.rejudge(&self.set, &self.trust, &Stale { authors, ..Stale::default() });
         }
+    }
+
+    /// Evaluates trust anew; gives back whose records may be worth something else now.
+    fn trust_again(&mut self) -> BTreeSet<NodeKey> {
+        let acts: Vec<_> = self.acts.iter().filter_map(|id| self.set.get(id)).collect();
+        let trust = Trust::evaluate(self.identity.root, &acts);
+        let earlier = std::mem::replace(&mut self.trust, trust);
+        self.trust.changed_since(&earlier)
     }
 
     fn learn_of_author(&mut self, record: &Record) {
@@ -337,8 +363,14 @@ impl Ledger {
         let held: Vec<_> = self.set.iter().cloned().collect();
         let (future, present): (Vec<_>, Vec<_>) = held.into_iter().partition(|held| ahead(&held.record));
         if future.is_empty() {
+            // A write that was refused bears a time, too.
+            if self.clock.last().moment() > now {
+                self.set_back_clock(now);
+                self.entries.push(Entry::Withdrawn(Vec::new()));
+            }
             return Vec::new();
         }
+        let withdrawn: Vec<RecordId> = future.iter().map(|held| held.record.id()).collect();
         let own = self.identity.secret.key();
         let (mut mine, others): (Vec<_>, Vec<_>) = future.into_iter().partition(|held| held.record.author() == own);
         let entries = std::mem::take(&mut self.entries);
@@ -346,17 +378,21 @@ impl Ledger {
         let waiting = std::mem::take(&mut self.waiting);
         *self = Self::open(self.identity.clone(), kept, life);
         self.waiting = waiting;
-        let latest = self.set.iter().map(|held| held.record.time()).max().unwrap_or_default();
-        self.clock = HybridClock::resume(latest.max(HybridTime::at(now)));
+        self.set_back_clock(now);
         self.entries = entries;
         self.entries.push(Entry::Life(life));
-        self.entries.push(Entry::Withdrawn(mine.iter().map(|held| held.record.id()).collect()));
+        self.entries.push(Entry::Withdrawn(withdrawn));
         for held in others {
             let _ = self.take(held.record, held.value, now);
         }
         mine.sort_by_key(|held| held.record.body().map(|body| body.position));
         let says: Vec<_> = mine.iter().filter_map(|held| Say::again(&held.record, held.value.as_deref())).collect();
         says.into_iter().filter_map(|say| self.write(say, now).ok()).collect()
+    }
+
+    fn set_back_clock(&mut self, now: Timestamp) {
+        let latest = self.set.iter().map(|held| held.record.time()).max().unwrap_or_default();
+        self.clock = HybridClock::resume(latest.max(HybridTime::at(now)));
     }
 
     /// What must become durable, since the last call.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::record::value::{Settings, Tagged};
+use crate::record::value::{BlobClaim, Pushed, Settings, Tagged};
 use crate::record::{Action, RecordKey};
 use crate::trust::{Grant, IdBlock, Over, Right};
 use crate::{Digest, RepositoryName, Tag};
@@ -146,10 +146,114 @@ fn what_lies_more_than_a_day_ahead_is_written_again_by_its_author() {
     sync(&mut root, &mut site, later(20));
     assert_eq!(tagged(&root, scope), Some(Digest::sha256(b"a")));
     assert_eq!(ids(&root), ids(&site));
-    // Durably so.
-    let site = Ledger::open(site.identity.clone(), site.entries(), life(5));
+    // Durably so, and what it writes then is of now.
+    let mut site = Ledger::open(site.identity.clone(), site.entries(), life(5));
     assert_eq!(ids(&root), ids(&site));
     assert_eq!(site.next().incarnation, life(77));
+    let after = tag(&mut site, scope, b"b", later(30));
+    assert!(site.set().get(&after).unwrap().record.time().moment() < later(120_000));
+}
+
+#[test]
+fn a_wrong_clock_leaves_nothing_behind_neither_of_refused_writes_nor_of_others_records() {
+    const YEARS: u64 = 10 * 365 * 86_400_000;
+    let mut root = root();
+    let scope = project(&mut root);
+    let (mut site, mut other) = (joined(1, &mut root), joined(2, &mut root));
+    let mut durable = site.entries();
+    let grant = Revocation { target: Target::Node(secret(2).key()), verdict: Verdict::Retired { farewell: None } };
+    assert!(site.revoke(&grant, "x", later(YEARS)).is_err());
+    assert_eq!(site.step_back(life(70), later(10)), []);
+    durable.extend(site.entries());
+    let mut site = Ledger::open(site.identity.clone(), durable.clone(), life(5));
+    let own = tag(&mut site, scope, b"a", later(20));
+    assert!(site.set().get(&own).unwrap().record.time().moment() < later(120_000));
+    // Another site with the same wrong clock is believed, and then no longer.
+    let far = tag(&mut other, scope, b"b", later(YEARS));
+    sync(&mut other, &mut site, later(YEARS));
+    assert!(site.set().get(&far).is_some());
+    assert_eq!(site.step_back(life(71), later(30)), []);
+    assert!(site.set().get(&far).is_none());
+    durable.extend(site.entries());
+    assert!(Ledger::open(site.identity.clone(), durable, life(5)).set().get(&far).is_none());
+}
+
+#[test]
+fn a_restart_is_no_reason_for_a_new_life() {
+    let mut root = root();
+    let scope = project(&mut root);
+    let mut durable = root.entries();
+    for n in 0..20 {
+        tag(&mut root, scope, &[n], later(u64::from(n)));
+        durable.extend(root.entries());
+    }
+    let again = Ledger::open(root.identity.clone(), durable, life(9));
+    assert!(!again.must_begin());
+    assert_eq!(again.next(), root.next());
+}
+
+#[test]
+fn a_value_is_trimmed_where_no_view_depends_on_it_and_comes_back() {
+    let mut root = root();
+    let scope = project(&mut root);
+    let digest = Digest::sha256(b"a");
+    let blob = |n: u8| BlobClaim { digest: Digest::sha256(&[n]), size: 1, root: Some(crate::ContentRoot([n; 32])) };
+    let pushed = Pushed {
+        media_type: crate::MediaType::from_header("application/json").unwrap(),
+        size: 1,
+        root: crate::ContentRoot([1; 32]),
+        children: Vec::new(),
+        subject: None,
+        blobs: (0..40).map(blob).collect(),
+    };
+    let mut push = |at| root.push(scope, &app().0, &digest, &pushed, "ci", later(at)).unwrap();
+    let (first, second) = (push(1), push(2));
+    let value = root.set().get(&first).unwrap().value;
+    let seen = root.view().kept().clone();
+    assert!(!root.trim(&second) && !root.trim(&RecordId::NONE));
+    assert!(root.trim(&first) && !root.trim(&first));
+    let mut root = Ledger::open(root.identity.clone(), root.entries(), life(9));
+    assert_eq!((root.read(&first), *root.view().kept() == seen), (None, true));
+    let record = root.set().get(&first).unwrap().record;
+    assert_eq!(root.take(record.clone(), None, NOW), Reception::Known);
+    assert_eq!(root.take(record.clone(), value.clone(), NOW), Reception::Filled);
+    assert_eq!(root.take(record, value, NOW), Reception::Known);
+    assert!(matches!(root.entries().as_slice(), [Entry::Record(_, Some(_))]));
+    assert!(root.read(&first).is_some() && root.is_view_sound());
+}
+
+#[test]
+fn what_comes_together_with_a_verdict_on_its_author_is_seen_by_what_follows_it() {
+    let mut root = root();
+    let scope = project(&mut root);
+    let mut site = joined(1, &mut root);
+    let mut other = joined(2, &mut root);
+    let mut stranger = Ledger::open(Identity { secret: secret(5), ..other.identity.clone() }, [], life(1));
+    pass(&other, &mut stranger, NOW);
+    let early = tag(&mut site, scope, b"a", later(5000));
+    let ending = Revocation { target: Target::Node(site.key()), verdict: Verdict::Narrowed { last: Vec::new() } };
+    root.revoke(&ending, "admin", later(5000)).unwrap();
+    // Of another tag, naming the one that is still to come.
+    let value = crate::canonical::encode(&Tagged { digest: None, epoch: 0, home: false });
+    let draft = Draft {
+        scope,
+        time: HybridTime::at(NOW),
+        kind: Kind::TAG,
+        key: RecordKey::tag(&app().0, &"v2".parse().unwrap()),
+        value: Some(&value),
+        position: other.next(),
+        grant: other.identity.grant,
+        actor: "",
+        prev: vec![early],
+    };
+    let record = draft.sign(&other.identity.secret).unwrap();
+    other.take(record.clone(), Some(Bytes::from(value.clone())), NOW);
+    stranger.take(record, Some(Bytes::from(value)), NOW);
+    for from in [&site, &root] {
+        pass(from, &mut stranger, NOW);
+    }
+    assert_eq!(stranger.wake(later(5000)).len(), 2);
+    assert!(stranger.is_view_sound());
 }
 
 #[test]

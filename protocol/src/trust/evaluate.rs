@@ -12,7 +12,7 @@ use super::standing::{Counted, Ending, Extent, Judged, Standing, upto};
 use super::{Compromise, Endorsement, Grant, Lists, Target, Trust, Verdict, Void};
 use crate::identity::NodeKey;
 use crate::record::value::Value;
-use crate::record::{Action, Held, Kind, MeshId, Record, RecordId, ScopeId};
+use crate::record::{Action, Held, Incarnation, Kind, MeshId, Position, Record, RecordId, ScopeId};
 
 /// Most grants between a node and the root.
 pub const MAX_LEVEL: u32 = 8;
@@ -33,6 +33,8 @@ struct Acts {
     suspensions: Vec<Act>,
     endorsements: Vec<Act>,
     farewells: BTreeMap<RecordId, Act>,
+    /// Suspensions that the root's word follows, however far back.
+    lifted: BTreeSet<RecordId>,
 }
 
 /// An endorsement that counts.
@@ -55,7 +57,8 @@ impl Trust {
     #[must_use]
     pub fn evaluate<'a>(root: NodeKey, records: impl IntoIterator<Item = &'a Held>) -> Self {
         let mesh = MeshId::of(&root);
-        let acts = Acts::read(&ScopeId::trust(&mesh), records);
+        let mut acts = Acts::read(&ScopeId::trust(&mesh), records);
+        acts.lifted = acts.lifted_by(&root);
         let trust = Self { root, mesh, grants: BTreeMap::new(), nodes: BTreeMap::new(), known: acts.known(&root) };
         let mut evaluation = Evaluation { trust, acts: &acts, endorsed: Vec::new() };
         for level in 0..MAX_LEVEL {
@@ -91,6 +94,34 @@ impl Acts {
             some.sort_unstable_by_key(|act| act.record.id());
         }
         acts
+    }
+
+    /// The root's word names the heads it saw; it lifts what those follow as well: by name, or by a smaller place in the
+    /// same life.
+    fn lifted_by(&self, root: &NodeKey) -> BTreeSet<RecordId> {
+        let mut by_id: BTreeMap<RecordId, (&Act, NodeKey, Position)> = BTreeMap::new();
+        let mut places: BTreeMap<(NodeKey, NodeKey, Incarnation), BTreeSet<(u64, RecordId)>> = BTreeMap::new();
+        let mut open = Vec::new();
+        for act in &self.suspensions {
+            let (Value::Suspension(suspension), Some(body)) = (&act.value, act.record.body()) else { continue };
+            let (id, author) = (act.record.id(), act.record.author());
+            by_id.insert(id, (act, suspension.node, body.position));
+            let line = (suspension.node, author, body.position.incarnation);
+            places.entry(line).or_default().insert((body.position.seq, id));
+            if author == *root && suspension.lifted {
+                open.push(id);
+            }
+        }
+        let mut lifted = BTreeSet::new();
+        while let Some(id) = open.pop() {
+            let Some((act, node, position)) = by_id.get(&id).filter(|_| lifted.insert(id)) else { continue };
+            open.extend(act.prev.iter().filter(|prev| by_id.get(prev).is_some_and(|(_, of, _)| of == node)));
+            if let Some(line) = places.get_mut(&(*node, act.record.author(), position.incarnation)) {
+                let after = line.split_off(&(position.seq, RecordId([0; 32])));
+                open.extend(std::mem::replace(line, after).into_iter().map(|(_, id)| id));
+            }
+        }
+        lifted
     }
 
     /// Nodes that ever had a grant chaining to the root, whatever became of it: whose records are taken in at all.
@@ -171,11 +202,7 @@ impl<'a> Evaluation<'a> {
 
     fn suspend(&mut self, act: &Act, level: u32) {
         let Value::Suspension(suspension) = &act.value else { return };
-        let lifted = self.acts.suspensions.iter().any(|other| {
-            let by_root = other.record.author() == self.trust.root;
-            let lifts = matches!(&other.value, Value::Suspension(lift) if lift.lifted && lift.node == suspension.node);
-            by_root && lifts && other.prev.binary_search(&act.record.id()).is_ok()
-        });
+        let lifted = self.acts.lifted.contains(&act.record.id());
         let Some(standing) = self.trust.nodes.get_mut(&suspension.node) else { return };
         if !suspension.lifted && !lifted && level <= standing.level {
             standing.suspended.insert(act.record.id(), upto(&suspension.last));

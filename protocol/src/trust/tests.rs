@@ -393,6 +393,32 @@ fn two_authorities_accuse_each_other_and_sites_go_on() {
 }
 
 #[test]
+fn the_root_lifts_what_its_word_follows_however_far_back() {
+    let mut mesh = Mesh::new();
+    mesh.admit(0, 5, everything());
+    let last = vec![mesh.position(1)];
+    let write = |mesh: &mut Mesh, by: u8, prev: Vec<RecordId>| {
+        let suspension = Suspension { node: key(1), lifted: false, last: last.clone() };
+        mesh.write(by, Mesh::trust_scope(), Kind::SUSPENSION, &suspension, prev).id()
+    };
+    // Each had seen the one before; the last says it twice, and names nothing.
+    let first = write(&mut mesh, 2, Vec::new());
+    write(&mut mesh, 5, vec![first]);
+    let last = write(&mut mesh, 5, Vec::new());
+    let tag = mesh.tag(3, scope(7));
+    mesh.revoke(1, 3, Verdict::Narrowed { last: Vec::new() });
+    assert_eq!(mesh.judge(&tag), Ok(()));
+    let other = Suspension { node: key(2), lifted: true, last: Vec::new() };
+    mesh.write(0, Mesh::trust_scope(), Kind::SUSPENSION, &other, vec![last]);
+    assert_eq!(mesh.judge(&tag), Ok(()), "the root spoke of another");
+    let lift = Suspension { node: key(1), lifted: true, last: Vec::new() };
+    mesh.write(0, Mesh::trust_scope(), Kind::SUSPENSION, &lift, vec![last]);
+    assert!(mesh.judge(&tag).is_err(), "all three are lifted");
+    write(&mut mesh, 2, Vec::new());
+    assert_eq!(mesh.judge(&tag), Ok(()), "a new one is not");
+}
+
+#[test]
 fn only_the_root_lifts_a_suspension() {
     let mut mesh = Mesh::new();
     let one = mesh.position(1);
@@ -523,7 +549,6 @@ fn history(deeds: Vec<Deed>) -> Mesh {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn the_order_of_arrival_does_not_matter(deeds in deeds(), seed: u64) {

@@ -232,7 +232,6 @@ fn arrive(lines: &[Line], order: &[usize]) -> Result<(View<InMemory>, RecordSet,
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(384))]
 
     #[test]
     fn the_kept_view_is_the_one_from_scratch(lines in proptest::collection::vec(line(), 1..16)) {
