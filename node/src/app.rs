@@ -29,6 +29,7 @@ use crate::registry::{Registry, Rules};
 use crate::storage::Health;
 use crate::storage::audit::{AuditError, AuditLog};
 use crate::storage::blobs::files::FileBlobs;
+use crate::storage::identity::{self, IdentityError};
 use crate::storage::meta::redb::{OpenRedb, RedbMeta, newest_good};
 use crate::storage::meta::{Act, MetaError, Project};
 use crate::storage::rebuild::Rebuild;
@@ -104,6 +105,9 @@ pub enum ServeError {
     /// The metadata.
     #[error("the metadata can't be opened: {0}. If it is damaged, `portolan rebuild-index` starts from a snapshot")]
     Meta(#[from] MetaError),
+    /// The node's key.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),

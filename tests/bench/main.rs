@@ -23,11 +23,15 @@ mod plan;
 mod process;
 mod pull;
 mod push;
+mod records;
 mod report;
 mod server;
 mod token;
 
 fn main() -> ExitCode {
+    if let Some(outcome) = records::child(std::env::args().skip(1)) {
+        return outcome;
+    }
     let plan = match Plan::from_args(std::env::args().skip(1)) {
         Ok(Some(plan)) => plan,
         Ok(None) => {
@@ -90,6 +94,7 @@ fn measure(ground: &Ground, plan: &Plan) -> io::Result<String> {
     pull::run(ground, plan, &mut report)?;
     push::run(ground, plan, &mut report)?;
     footprint::run(ground, plan, &mut report)?;
+    records::run(ground, plan, &mut report)?;
     machine.push_str(&format!("- Load average at the end: {}\n- {} rounds", machine::load(), plan.rounds));
     if plan.quick {
         machine.push_str("; quick run: the sizes are too small to judge by");

@@ -19,6 +19,7 @@ Usage: cargo bench-node [OPTIONS]
   --rounds N         rounds of each measurement [5, with --quick 1]
   --seconds N        length of each timed pull measurement [4, with --quick 1]
   --only ROW[,ROW]   only these rows; may be repeated
+  --records N        records of the row of that name [1000000, with --quick 20000]
   --quick            small sizes: shows that everything runs, not how fast it is
   --monolithic       push by POST and PUT in place of POST, PATCH and PUT
   --dir DIR          where the servers' directories go: a real disk, about 20 GiB of it free [target/bench]
@@ -52,11 +53,13 @@ pub(crate) enum Row {
     Memory,
     /// Start to ready with many tags, and the binary's size.
     Start,
+    /// What the metadata takes for its records.
+    Records,
 }
 
 impl Row {
     /// Every row, in the order in which they are measured.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Large1,
         Self::Large16,
         Self::Large64,
@@ -68,6 +71,7 @@ impl Row {
         Self::Image,
         Self::Memory,
         Self::Start,
+        Self::Records,
     ];
 
     /// The name on the command line.
@@ -84,6 +88,7 @@ impl Row {
             Self::Image => "image",
             Self::Memory => "memory",
             Self::Start => "start",
+            Self::Records => "records",
         }
     }
 }
@@ -114,6 +119,8 @@ pub(crate) struct Plan {
     pub(crate) weighed: usize,
     /// Tags of the start row.
     pub(crate) tags: usize,
+    /// Records of the records row.
+    pub(crate) records: usize,
     /// Build the node first.
     pub(crate) build: bool,
     /// The binary to measure, when not the usual one.
@@ -131,7 +138,7 @@ const MIB: usize = 1024 * KIB;
 impl Plan {
     /// Reads the command line; `None` when help was asked for.
     pub(crate) fn from_args(mut args: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
-        let (mut rounds, mut seconds, mut rows) = (None, None, Vec::new());
+        let (mut rounds, mut seconds, mut records, mut rows) = (None, None, None, Vec::new());
         let (mut quick, mut build, mut style) = (false, true, PushStyle::Streamed);
         let (mut portolan, mut dir) = (None, None);
         while let Some(arg) = args.next() {
@@ -139,6 +146,7 @@ impl Plan {
             match arg.as_str() {
                 "--rounds" => rounds = Some(positive(&value()?)?),
                 "--seconds" => seconds = Some(positive(&value()?)?),
+                "--records" => records = Some(positive(&value()?)?),
                 "--only" => {
                     for name in value()?.split(',') {
                         let row = Row::ALL.into_iter().find(|row| row.name() == name);
@@ -168,6 +176,7 @@ impl Plan {
             layer: scaled(16 * MIB, MIB),
             weighed: scaled(256 * MIB, 4 * MIB),
             tags: scaled(100_000, 1000),
+            records: records.unwrap_or(scaled(1_000_000, 20_000)),
             build,
             portolan,
             dir,
@@ -177,12 +186,14 @@ impl Plan {
     }
 
     /// Bytes the run has on the disk at its fullest: the four servers of the pull stage, all rounds of the push stage,
-    /// or one server's pushes of the memory row; and a tenth more.
+    /// one server's pushes of the memory row, or the records; and a tenth more.
     pub(crate) fn disk(&self) -> u64 {
         let pull = 4 * (self.large + self.cold * self.cold_blobs);
         let push = self.rounds * 3 * (self.pushed + self.small * self.pushes + LAYERS * self.layer);
         let memory = AT_ONCE * self.weighed;
-        (pull.max(push).max(memory) / 10 * 11) as u64
+        // Twice what the bar allows.
+        let records = self.records * 2 * 1024;
+        (pull.max(push).max(memory).max(records) / 10 * 11) as u64
     }
 
     /// Brings the machine's memory into the state it has after some time; a quick run is too short for it to matter.

@@ -266,6 +266,10 @@ fn administration_is_the_administrators() {
         ("POST", "/api/v2.0/mesh/node/gc"),
         ("POST", "/api/v2.0/mesh/node/scrub"),
         ("POST", "/api/v2.0/mesh/node/snapshot"),
+        ("GET", "/api/v2.0/mesh/node/history?repository=library/app&tag=v1"),
+        ("GET", "/api/v2.0/mesh/node/conflicts"),
+        ("POST", "/api/v2.0/mesh/node/conflicts"),
+        ("POST", "/api/v2.0/mesh/node/undelete"),
     ] {
         let refused = node.web().send(method, target, &[("Content-Type", "application/json")], b"{}");
         assert_eq!(refused.status, 401, "{method} {target}");

@@ -61,6 +61,7 @@ fn the_index_is_built_again_from_a_snapshot_and_the_blobs() {
     fs::write(node.data().join("meta.redb"), b"this is no database").unwrap();
     let rebuilt = node.cli(&["rebuild-index", "--yes"]).expect_success();
     assert!(rebuilt.everything().contains("lost-found/recovered"), "{}", rebuilt.everything());
+    assert!(rebuilt.everything().contains("differs in 0 places"), "{}", rebuilt.everything());
     node.restart();
     let web = node.admin();
     assert_eq!(web.get("/v2/shop/app/manifests/old").expect(200).body, old.manifest);
@@ -253,6 +254,52 @@ fn the_command_line_talks_to_the_node_of_its_data_directory() {
     let doctor = node.cli(&["doctor", "--output", "json"]);
     let checks: serde_json::Value = serde_json::from_str(&doctor.stdout()).expect("JSON");
     assert!(checks.to_string().contains("\"ok\""), "{checks}");
+}
+
+#[test]
+fn the_history_of_a_tag_is_told_and_a_delete_undone() {
+    let mut node = TestNode::plain();
+    let web = node.admin();
+    let (one, two) = (push::image(&web, "shop/app", "v1", "one"), push::image(&web, "shop/app", "v1", "two"));
+    web.send("DELETE", "/v2/shop/app/manifests/v1", &[], &[]).expect(202);
+    node.kill9();
+    node.restart();
+    let history = node.cli(&["tag", "history", "shop/app:v1", "--output", "json"]).expect_success();
+    let versions: serde_json::Value = serde_json::from_str(&history.stdout()).unwrap();
+    let told: Vec<_> = versions.as_array().unwrap().iter().map(|version| version["digest"].as_str()).collect();
+    assert_eq!(told, [None, Some(&*two.digest), Some(&*one.digest)], "{versions}");
+    assert_eq!(versions[0]["actor"], "admin");
+    node.cli(&["undelete", "shop/app:v1"]).expect_success();
+    let web = node.admin();
+    assert_eq!(web.get("/v2/shop/app/manifests/v1").expect(200).body, two.manifest);
+    assert_eq!(node.cli(&["undelete", "shop/app:v1"]).code(), Some(5), "it is not deleted any more");
+    web.send("DELETE", &format!("/v2/shop/app/manifests/{}", two.digest), &[], &[]).expect(202);
+    assert_eq!(node.cli(&["undelete", "shop/app:v1"]).code(), Some(5), "it would name nothing");
+    node.cli(&["undelete", &format!("shop/app@{}", two.digest)]).expect_success();
+    assert_eq!(web.get(&format!("/v2/shop/app/manifests/{}", two.digest)).expect(200).body, two.manifest);
+    web.get("/v2/shop/app/manifests/v1").expect(404);
+    node.cli(&["undelete", "shop/app:v1"]).expect_success();
+    web.get("/v2/shop/app/manifests/v1").expect(200);
+    assert_eq!(node.cli(&["tag", "history", "shop/app:v2"]).code(), Some(3));
+    let conflicts = node.cli(&["conflicts", "list", "--output", "json"]).expect_success();
+    assert_eq!(conflicts.stdout().trim(), "[]");
+    let settled = node.cli(&["conflicts", "resolve", "shop/app:v1", &one.digest]);
+    assert_eq!(settled.code(), Some(5), "there is none: {}", settled.everything());
+}
+
+#[test]
+fn a_node_does_not_go_on_without_its_key() {
+    let mut node = TestNode::plain();
+    push::image(&node.admin(), "shop/app", "v1", "one");
+    node.kill9();
+    let key = node.data().join("identity/node.key");
+    let bytes = fs::read(&key).unwrap();
+    fs::remove_file(&key).unwrap();
+    assert!(!node.try_launch(), "with another key it would contradict what it wrote");
+    assert!(node.log().contains("identity/node.key") && node.log().contains("put the file back"), "{}", node.log());
+    fs::write(&key, bytes).unwrap();
+    node.restart();
+    node.admin().get("/v2/shop/app/manifests/v1").expect(200);
 }
 
 #[test]

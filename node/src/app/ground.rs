@@ -49,6 +49,8 @@ impl Ground {
         let lock = lock(&**fs, data)?;
         check_metadata(&**fs, data, absent)?;
         make_directories(&**fs, data).map_err(unusable)?;
+        let signed = fs.file_len(&data.join(METADATA)).map_err(unusable)?.is_some();
+        let author = identity::open(&**fs, data, entropy, signed)?;
         let health = Health::new();
         let engines = Scope::new();
         // Before the metadata, which may be an older copy: events it tells from now on come after those in the log.
@@ -59,6 +61,7 @@ impl Ground {
             cache: usize::try_from(config.storage.metadata_cache.0).unwrap_or(usize::MAX),
             sync: config.storage.sync == config::Sync::On,
             health: health.clone(),
+            author,
             scope: engines.clone(),
         };
         let meta = Arc::new(RedbMeta::open_after(options, audit.last())?);

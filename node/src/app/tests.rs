@@ -79,6 +79,14 @@ fn a_rebuild_replaces_the_metadata_only_by_a_whole_copy() {
     assert!(!file("meta.redb.part").exists());
     let last = runtime().unwrap().block_on(audited(&config));
     assert!(last > 1, "the rebuild is in the log, after what was there");
+    // The records of the snapshot are of no use without the key that signed them.
+    let (key, kept) = (file("identity/node.key"), file("elsewhere"));
+    std::fs::rename(&key, &kept).unwrap();
+    let before = std::fs::read(file(METADATA)).unwrap();
+    let refused = rebuild_index(&config, &World::real()).unwrap_err();
+    assert!(matches!(refused, ServeError::Identity(IdentityError::Missing(_))), "{refused}");
+    assert!(std::fs::read(file(METADATA)).unwrap() == before && !key.exists(), "nothing was moved or made");
+    std::fs::rename(&kept, &key).unwrap();
     // Neither snapshot nor metadata, but an older one set aside.
     std::fs::remove_file(file(METADATA)).unwrap();
     std::fs::remove_dir_all(file("snapshots")).unwrap();

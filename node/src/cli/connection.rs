@@ -114,6 +114,19 @@ impl Connection {
         self.accepted(Method::POST, path, document.to_string().into(), SHORT).map(drop)
     }
 
+    /// Sends a JSON document and reads what came of it.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) fn send_for<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        document: &serde_json::Value,
+        within: Duration,
+    ) -> Result<T, Failure> {
+        decode(&self.accepted(Method::POST, path, document.to_string().into(), within)?)
+    }
+
     fn accepted(&self, method: Method, path: &str, body: Bytes, within: Duration) -> Result<Bytes, Failure> {
         let answer = self.ask(method, path, body, within)?;
         if answer.status.is_success() { Ok(answer.body) } else { Err(self.refusal(&answer)) }

@@ -12,6 +12,7 @@ pub mod exit;
 pub mod failure;
 mod maintenance;
 mod project;
+mod record;
 pub mod reference;
 mod serve;
 mod status;
@@ -123,6 +124,14 @@ enum Command {
     /// Projects.
     #[command(subcommand)]
     Project(project::Project),
+    /// Tags.
+    #[command(subcommand)]
+    Tag(record::Tags),
+    /// What several sites said at once, until someone chooses.
+    #[command(subcommand)]
+    Conflicts(record::Conflicts),
+    /// Bring a deleted tag back, naming what it named last, or a deleted manifest whose bytes are here.
+    Undelete(record::Undelete),
     /// The configuration.
     #[command(subcommand)]
     Config(config::Configuration),
@@ -199,6 +208,9 @@ fn dispatch(command: &Command, session: &mut Session<'_>) -> Result<Exit, Failur
         Command::Snapshot => maintenance::snapshot(session),
         Command::RebuildIndex => maintenance::rebuild_index(session),
         Command::Project(project) => project.run(session),
+        Command::Tag(tags) => tags.run(session),
+        Command::Conflicts(conflicts) => conflicts.run(session),
+        Command::Undelete(undelete) => undelete.run(session),
         Command::Config(configuration) => configuration.run(session),
         Command::Completions(completions) => completions.run(session),
         Command::Version => version(session),

@@ -4,7 +4,7 @@
 
 use http::header::{CONTENT_TYPE, LOCATION, ORIGIN};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use protocol::ProjectName;
+use protocol::{Digest, ProjectName, RepositoryName, Tag};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -18,7 +18,7 @@ use super::error::Error;
 use super::query::Query;
 use crate::policy::AdminPermit;
 use crate::registry::NewProject;
-use crate::storage::meta::Project;
+use crate::storage::meta::{Choice, Project};
 
 const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
@@ -38,6 +38,9 @@ enum Route {
     Gc,
     Scrub,
     Snapshot,
+    History,
+    Conflicts,
+    Undelete,
 }
 
 impl Route {
@@ -49,15 +52,18 @@ impl Route {
             "mesh/node/gc" => Self::Gc,
             "mesh/node/scrub" => Self::Scrub,
             "mesh/node/snapshot" => Self::Snapshot,
+            "mesh/node/history" => Self::History,
+            "mesh/node/conflicts" => Self::Conflicts,
+            "mesh/node/undelete" => Self::Undelete,
             _ => return None,
         })
     }
 
     const fn methods(self) -> &'static str {
         match self {
-            Self::Ping | Self::Status => "GET",
-            Self::Projects => "GET, POST",
-            Self::Gc | Self::Scrub | Self::Snapshot => "POST",
+            Self::Ping | Self::Status | Self::History => "GET",
+            Self::Projects | Self::Conflicts => "GET, POST",
+            Self::Gc | Self::Scrub | Self::Snapshot | Self::Undelete => "POST",
         }
     }
 }
@@ -86,6 +92,24 @@ pub(super) async fn answer(call: &mut Call, body: &mut Receiving) -> Result<Resp
             let at = Box::pin(call.registry().snapshot(&permit)).await?;
             value(&json!({ "snapshot": at }))
         }
+        (Route::History, Method::GET) => history(call, &permit).await,
+        (Route::Conflicts, Method::GET) => value(&call.registry().conflicts(&permit).await?),
+        (Route::Conflicts, Method::POST) => match decision(&body.collect_short(MAX_BODY, "a request").await?)? {
+            DecideRequest { repository, tag: Some(tag), digest: Some(digest) } => {
+                decide(call, &permit, repository, tag, Choice::Head(digest)).await
+            }
+            DecideRequest { .. } => Err(bad("tag and digest: which, and what it shall name".into())),
+        },
+        (Route::Undelete, Method::POST) => match decision(&body.collect_short(MAX_BODY, "a request").await?)? {
+            DecideRequest { repository, tag: Some(tag), digest: None } => {
+                decide(call, &permit, repository, tag, Choice::Last).await
+            }
+            DecideRequest { repository, tag: None, digest: Some(digest) } => {
+                Box::pin(call.registry().undelete_manifest(&permit, &repository, &digest, &call.id)).await?;
+                value(&json!({ "digest": digest }))
+            }
+            DecideRequest { .. } => Err(bad("either tag or digest: what is to come back".into())),
+        },
         (route, _) => Err(Error::method(route.methods())),
     }
 }
@@ -101,6 +125,42 @@ fn same_origin(call: &Call) -> Result<(), Error> {
     } else {
         Err(Error::new(StatusCode::FORBIDDEN, "FORBIDDEN", "this request came from another site's page"))
     }
+}
+
+/// What a tag shall name, or what shall come back.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DecideRequest {
+    repository: RepositoryName,
+    #[serde(default)]
+    tag: Option<Tag>,
+    #[serde(default)]
+    digest: Option<Digest>,
+}
+
+fn decision(body: &[u8]) -> Result<DecideRequest, Error> {
+    serde_json::from_slice(body).map_err(|error| bad(error.to_string()))
+}
+
+async fn decide(
+    call: &Call,
+    permit: &AdminPermit,
+    repository: RepositoryName,
+    tag: Tag,
+    choice: Choice,
+) -> Result<Response, Error> {
+    let digest = call.registry().decide_tag(permit, repository, tag, choice, &call.id).await?;
+    value(&json!({ "digest": digest }))
+}
+
+async fn history(call: &Call, permit: &AdminPermit) -> Result<Response, Error> {
+    let query = call.query()?;
+    let named = |name| query.one(name)?.ok_or_else(|| bad(format!("{name} is missing")));
+    let repository: RepositoryName =
+        named("repository")?.parse().map_err(|error| bad(format!("repository: {error}")))?;
+    let tag: Tag = named("tag")?.parse().map_err(|error| bad(format!("tag: {error}")))?;
+    let limit = count(&query, "limit", 100, 1000)?;
+    value(&call.registry().tag_history(permit, &repository, &tag, limit).await?)
 }
 
 #[derive(Debug, Deserialize)]
@@ -259,6 +319,9 @@ mod tests {
             ("mesh/node/gc", Route::Gc),
             ("mesh/node/scrub", Route::Scrub),
             ("mesh/node/snapshot", Route::Snapshot),
+            ("mesh/node/history", Route::History),
+            ("mesh/node/conflicts", Route::Conflicts),
+            ("mesh/node/undelete", Route::Undelete),
         ] {
             let path = format!("/api/v2.0/{path}");
             assert_eq!(Route::parse(&path), Some(route));

@@ -19,7 +19,7 @@ use super::query::QueryError;
 use super::v2::location;
 use super::v2::route::RouteError;
 use crate::auth::AuthError;
-use crate::registry::{BlobError, Fault, ManifestError, ProjectError, TagError, UploadError};
+use crate::registry::{BlobError, Fault, ManifestError, ProjectError, RecordsError, TagError, UploadError};
 use crate::storage::blobs::BlobStoreError;
 use crate::storage::meta::MetaError;
 use crate::storage::store::StoreError;
@@ -420,6 +420,7 @@ impl From<ManifestError> for Error {
             ManifestError::TooManyTags { .. } => {
                 Self::new(StatusCode::URI_TOO_LONG, "MANIFEST_INVALID", error.to_string())
             }
+            ManifestError::TooManyChildren => Self::bad("MANIFEST_INVALID", error.to_string()),
             ManifestError::Fault(fault) => fault.into(),
         }
     }
@@ -431,6 +432,20 @@ impl From<TagError> for Error {
             TagError::UnknownRepository => Self::absent("NAME_UNKNOWN", error.to_string()),
             TagError::Unknown => Self::absent("MANIFEST_UNKNOWN", error.to_string()),
             TagError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<RecordsError> for Error {
+    fn from(error: RecordsError) -> Self {
+        match error {
+            RecordsError::Unknown => Self::absent("MANIFEST_UNKNOWN", error.to_string()),
+            RecordsError::Settled
+            | RecordsError::NoHead
+            | RecordsError::ManifestGone(_)
+            | RecordsError::BytesGone
+            | RecordsError::Refused(_) => Self::new(StatusCode::CONFLICT, "CONFLICT", error.to_string()),
+            RecordsError::Fault(fault) => fault.into(),
         }
     }
 }
@@ -471,7 +486,7 @@ mod tests {
     #[test]
     fn each_room_error_has_its_code() {
         let d = Digest::sha256(b"");
-        let table: [(Error, u16, &str); 17] = [
+        let table: [(Error, u16, &str); 21] = [
             (BlobError::Unknown.into(), 404, "BLOB_UNKNOWN"),
             (BlobError::Damaged.into(), 404, "BLOB_UNKNOWN"),
             (BlobError::Pinned { by: d }.into(), 405, "UNSUPPORTED"),
@@ -481,10 +496,14 @@ mod tests {
             (ManifestError::DigestMismatch { expected: d, actual: d }.into(), 400, "DIGEST_INVALID"),
             (ManifestError::NoProject.into(), 404, "NAME_UNKNOWN"),
             (ManifestError::TooManyTags { found: 101 }.into(), 414, "MANIFEST_INVALID"),
+            (ManifestError::TooManyChildren.into(), 400, "MANIFEST_INVALID"),
             (manifest::ManifestError::TooLarge { found: 9 }.into(), 413, "SIZE_INVALID"),
             (TagError::UnknownRepository.into(), 404, "NAME_UNKNOWN"),
             (TagError::Unknown.into(), 404, "MANIFEST_UNKNOWN"),
             (ProjectError::Exists.into(), 409, "CONFLICT"),
+            (RecordsError::Unknown.into(), 404, "MANIFEST_UNKNOWN"),
+            (RecordsError::Settled.into(), 409, "CONFLICT"),
+            (RecordsError::ManifestGone(d).into(), 409, "CONFLICT"),
             (staging::UploadError::Unknown.into(), 404, "BLOB_UPLOAD_UNKNOWN"),
             (staging::UploadError::TooLarge { limit: 1 }.into(), 413, "SIZE_INVALID"),
             (DigestError::UnsupportedAlgorithm.into(), 400, "UNSUPPORTED"),

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::{Digest, Manifest, MediaType, Reference, Tag, manifest};
+use protocol::record::value::MAX_CHILDREN;
+use protocol::{Digest, Manifest, MediaType, Reference, RepositoryName, Tag, manifest};
 
 use super::{Fault, Registry};
 use crate::policy::{self, Delete, Permit, Pull};
-use crate::storage::meta::{DeletedManifest, Needed, PublishManifest, Published, StoredManifest};
+use crate::storage::meta::{Act, DeletedManifest, Needed, Project, PublishManifest, Published, StoredManifest};
 use crate::storage::store::StoreError;
 
 /// Most tags one push may set.
@@ -57,6 +58,9 @@ pub enum ManifestError {
         /// The number found.
         found: usize,
     },
+    /// More children than its record has room for.
+    #[error("an index names at most {MAX_CHILDREN} manifests, fewer when their digests are long")]
+    TooManyChildren,
     /// Not the client's fault.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -122,33 +126,25 @@ impl Registry {
         let act = self.act(permit.principal(), request);
         let project = self.project_for_push(&permit.repository().project(), &act).await?;
         let project = project.ok_or(ManifestError::NoProject)?;
-        let (required, optional): (Vec<_>, Vec<_>) =
-            parsed.blobs().partition(|blob| !blob.media_type.is_non_distributable());
-        let publish = PublishManifest {
-            repository: permit.repository().clone(),
-            digest,
-            root: protocol::tree::root_of(&push.body),
-            media_type: parsed.kind().media_type(),
-            tags: tags.clone(),
-            blobs: required.iter().map(|d| Needed { digest: d.digest, size: d.size }).collect(),
-            optional_blobs: optional.iter().map(|d| d.digest).collect(),
-            children: parsed.children().iter().map(|d| d.digest).collect(),
-            sparse: project.sparse,
-            subject: parsed.subject().map(|d| d.digest),
-            artifact_type: parsed.artifact_type().cloned(),
-            annotations: parsed.annotations().clone(),
-            bytes: push.body,
-            act,
-        };
-        let (store, subject) = (Arc::clone(&self.store), publish.subject);
+        let publish = intent(permit.repository(), digest, &parsed, push.body, &project, act);
+        let publish = PublishManifest { tags: tags.clone(), ..publish };
+        let subject = publish.subject;
+        self.publish(publish).await?;
+        Ok(Pushed { digest, subject, tags })
+    }
+
+    /// Publishes; the work goes on when the client hangs up meanwhile.
+    pub(super) async fn publish(&self, publish: PublishManifest) -> Result<(), ManifestError> {
+        let store = Arc::clone(&self.store);
         let published = self.scope.run("publish manifest", async move { store.publish(publish).await }).await;
         match published.map_err(Fault::from)?? {
-            Published::Done { .. } => Ok(Pushed { digest, subject, tags }),
+            Published::Done { .. } => Ok(()),
             Published::Missing { blobs, children } => Err(ManifestError::Missing { blobs, children }),
             Published::WrongSize { digest, claimed, actual } => {
                 Err(ManifestError::WrongSize { digest, claimed, actual })
             }
             Published::NoProject => Err(ManifestError::NoProject),
+            Published::TooManyChildren => Err(ManifestError::TooManyChildren),
         }
     }
 
@@ -195,5 +191,34 @@ impl Registry {
             DeletedManifest::Done { tags } => Ok(tags),
             DeletedManifest::Absent => Err(ManifestError::Unknown),
         }
+    }
+}
+
+/// The intent to publish a manifest that was parsed, without tags.
+pub(super) fn intent(
+    repository: &RepositoryName,
+    digest: Digest,
+    parsed: &Manifest,
+    body: Bytes,
+    project: &Project,
+    act: Act,
+) -> PublishManifest {
+    let (required, optional): (Vec<_>, Vec<_>) =
+        parsed.blobs().partition(|blob| !blob.media_type.is_non_distributable());
+    PublishManifest {
+        repository: repository.clone(),
+        digest,
+        root: protocol::tree::root_of(&body),
+        media_type: parsed.kind().media_type(),
+        tags: Vec::new(),
+        blobs: required.iter().map(|d| Needed { digest: d.digest, size: d.size }).collect(),
+        optional_blobs: optional.iter().map(|d| d.digest).collect(),
+        children: parsed.children().iter().map(|d| d.digest).collect(),
+        sparse: project.sparse,
+        subject: parsed.subject().map(|d| d.digest),
+        artifact_type: parsed.artifact_type().cloned(),
+        annotations: parsed.annotations().clone(),
+        bytes: body,
+        act,
     }
 }

@@ -5,6 +5,8 @@
 //! - [`blobs`]: the bytes, immutable, named by digest: [`blobs::BlobStore`];
 //! - [`uploads`]: bytes on their way in, always on the local disk.
 //!
+//! Beside them, [`identity`]: the key this node signs its records with.
+//!
 //! [`Store`] joins them and owns the order in which they become durable: bytes first, rows second. Nothing above this
 //! room knows redb, a path or a file name; nothing below it knows HTTP or who is asking.
 //!
@@ -16,6 +18,7 @@ pub mod blobs;
 #[cfg(test)]
 mod crash_tests;
 pub mod health;
+pub mod identity;
 mod locks;
 pub mod meta;
 mod reading;

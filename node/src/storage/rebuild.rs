@@ -6,6 +6,8 @@
 //! Then every file without a row that reads as a manifest, and hashes to its name, is published without a tag in the
 //! repository `lost-found/recovered`, after the blobs it names were read, checked and linked there. Images come before
 //! the indexes that name them. Nothing is removed: damaged files and those no manifest names stay for the next scrub.
+//! What is published is a push like any other, with records of this node that follow those of the snapshot, or nothing
+//! when there was none. At the end all rows are held against all records.
 //! It can be run again, and stopped at any time: what has a row is done. A crash loses the file at hand.
 
 use std::io;
@@ -16,6 +18,7 @@ use protocol::{Descriptor, Digest, Manifest, ManifestKind, RepositoryName, manif
 use serde::{Deserialize, Serialize};
 
 use super::blobs::{BlobStoreError, Listed};
+use super::meta::check;
 use super::meta::{Act, BlobRow, LinkBlob, Needed, Project, PublishManifest, Published};
 use super::reading::{Found, Reading};
 use super::store::{Damage, Store, StoreError};
@@ -45,6 +48,10 @@ pub struct RebuildReport {
     pub incomplete: u64,
     /// Rows older than a collection, whose bytes came back from the trash.
     pub revived: u64,
+    /// Records held against the rows that follow from them.
+    pub records: u64,
+    /// Where they differ. Each is in the log.
+    pub differences: u64,
     /// Rows whose bytes are gone or damaged. They count as absent, so that a push brings the bytes again.
     pub missing: u64,
 }
@@ -55,7 +62,7 @@ impl std::fmt::Display for RebuildReport {
             f,
             "{} files: {} known already, {} damaged; {} manifests recovered into {REPOSITORY} with {} blobs ({} bytes), \
              {} left out because something they name is not here; of what was known, {} blobs came back from the trash \
-             and {} are missing until they are pushed again",
+             and {} are missing until they are pushed again; {} records, with which the index differs in {} places",
             self.files,
             self.known,
             self.damaged,
@@ -64,7 +71,9 @@ impl std::fmt::Display for RebuildReport {
             self.bytes,
             self.incomplete,
             self.revived,
-            self.missing
+            self.missing,
+            self.records,
+            self.differences
         )
     }
 }
@@ -100,6 +109,11 @@ impl Rebuild {
         for digest in images.iter().chain(&indexes) {
             self.recover(digest).await?;
         }
+        let checked = check::rows_follow_records(self.store.meta()).await?;
+        for difference in &checked.differences {
+            tracing::warn!(%difference, "the index is not what the records say");
+        }
+        (self.report.records, self.report.differences) = (checked.records, checked.differences.len() as u64);
         Ok(self.report)
     }
 
@@ -210,7 +224,10 @@ impl Rebuild {
         }
         match self.store.publish(self.intent(*digest, &manifest, bytes)).await? {
             Published::Done { .. } => self.report.manifests += 1,
-            Published::Missing { .. } | Published::WrongSize { .. } | Published::NoProject => {
+            Published::Missing { .. }
+            | Published::WrongSize { .. }
+            | Published::NoProject
+            | Published::TooManyChildren => {
                 self.report.incomplete += 1;
             }
         }
@@ -355,13 +372,21 @@ mod tests {
         let child = named("manifest.v1+json", &manifest, body.len());
         let index = site.plant(format!(r#"{{"schemaVersion":2,"manifests":[{child}]}}"#));
         let report = site.rebuild().await;
-        let expected = RebuildReport { files: 5, blobs: 2, bytes: 5_000_002, manifests: 2, ..RebuildReport::default() };
+        let expected = RebuildReport {
+            files: 5,
+            blobs: 2,
+            bytes: 5_000_002,
+            manifests: 2,
+            // The project and both manifests.
+            records: 3,
+            ..RebuildReport::default()
+        };
         assert_eq!(report, expected);
         assert!(site.holds(&manifest).await && site.holds(&index).await);
         assert!(site.store.meta().held(&loose).await.unwrap().is_none());
         let row = site.store.meta().held(&layer).await.unwrap().unwrap();
         assert_eq!((row.size, row.root), (5_000_000, protocol::tree::root_of(&vec![7; 5_000_000])));
-        assert_eq!(site.rebuild().await, RebuildReport { files: 5, known: 4, ..RebuildReport::default() });
+        assert_eq!(site.rebuild().await, RebuildReport { files: 5, known: 4, records: 3, ..RebuildReport::default() });
     }
 
     #[tokio::test]

@@ -75,6 +75,7 @@ mod tests {
             cache: 1 << 20,
             sync: false,
             health: Health::new(),
+            author: crate::storage::meta::tests_author(),
             scope: scope.clone(),
         };
         let meta = Arc::new(RedbMeta::open(options).unwrap());

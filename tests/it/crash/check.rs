@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use node::app::Ground;
+use node::storage::meta::check::rows_follow_records;
 use node::storage::meta::{BlobRow, Event, Page};
+use protocol::record::Parcel;
 use protocol::seam::{Access, FileSystem};
 use protocol::{Digest, Reference, RepositoryName};
 
@@ -64,6 +66,7 @@ impl Look<'_> {
             unless(values.contains(&found), || format!("{key:?} is {found:?}; it may be {values:?}"))?;
         }
         self.rows().await?;
+        self.records().await?;
         self.graphs(&allowed).await?;
         self.project_bytes(&allowed).await
     }
@@ -106,6 +109,21 @@ impl Look<'_> {
             let tree = read_file(self.fs, &tree_path_of(digest))?;
             let right = self.past.trees.get(digest).is_none_or(|right| tree.as_ref() == Some(right));
             unless(tree.is_some() && right, || format!("the tree of {digest} is lost or wrong"))?;
+        }
+        Ok(())
+    }
+
+    /// Projects, tags and manifests are what the records say, and nothing was said twice in one place.
+    async fn records(&self) -> Verdict {
+        let meta = self.ground.store.meta();
+        let report = rows_follow_records(meta).await.map_err(text)?;
+        unless(report.differences.is_empty(), || format!("rows and records differ: {:?}", report.differences))?;
+        let all = meta.records(None, 100_000).await.map_err(text)?.items;
+        let places: BTreeSet<_> = all.iter().filter_map(|held| held.record.body()).map(|body| body.position).collect();
+        unless(places.len() == all.len(), || "two records stand at one place".into())?;
+        for held in &all {
+            let parcel = Parcel::parse(held.record.as_bytes().to_vec()).and_then(Parcel::open);
+            unless(parcel.is_ok(), || format!("{:?} is not signed", held.record))?;
         }
         Ok(())
     }

@@ -53,6 +53,7 @@ fn open_meta(dir: &Scratch, health: &Health) -> RedbMeta {
         cache: 1 << 20,
         sync: false,
         health: health.clone(),
+        author: crate::storage::meta::tests_author(),
         scope: Scope::new(),
     })
     .unwrap()

@@ -7,6 +7,7 @@ mod blobs;
 mod garbage;
 mod manifests;
 mod random;
+mod records;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -88,7 +89,7 @@ pub(super) fn needed(name: &str) -> Needed {
 }
 
 /// A manifest of the tests, without anything in it; pushed at 10.
-pub(super) fn manifest(repo: &str, name: &str) -> PublishManifest {
+pub(in crate::storage) fn manifest(repo: &str, name: &str) -> PublishManifest {
     let bytes = Bytes::copy_from_slice(name.as_bytes());
     PublishManifest {
         repository: repository(repo),
@@ -122,6 +123,7 @@ impl Site {
             cache: 1 << 20,
             sync: true,
             health: Health::new(),
+            author: crate::storage::meta::tests_author(),
             scope: Scope::new(),
         });
         Self { meta: Arc::new(meta.unwrap()) }

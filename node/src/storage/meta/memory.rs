@@ -2,28 +2,38 @@
 //! against in the contract suite.
 //!
 //! Owns everything it knows; a crash, like a drop, loses all of it. Written to be obviously right: what can be found
-//! out by looking at everything is not kept.
+//! out by looking at everything is not kept. So projects and tags are found out from the records at each question.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use protocol::identity::{NodeKey, NodeSecret};
+use protocol::record::value::{BlobClaim, Life, Value};
+use protocol::record::{Held as Kept, HybridTime, Kind, RecordId, RecordSet, Records as _, ScopeId};
+use protocol::seam::Entropy;
 use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 
+use super::author::{self, Pen};
 use super::{
-    Act, Answer, BlobRow, Candidate, Counts, DeletedManifest, Event, LinkBlob, Listing, MetaError, MetaStore,
-    MountBlob, Page, Project, PublishManifest, Published, Referrer, StoredManifest, TagVersion, TextRoom, UnlinkedBlob,
-    Verdict, What,
+    Act, Answer, Author, BlobRow, Candidate, Choice, Conflict, Counts, DecideTag, Decided, DeletedManifest, Event,
+    LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest, Published, RecordAt, Referrer,
+    StoredManifest, TagVersion, TextRoom, Topic, UnlinkedBlob, Verdict, What, pushed_as,
 };
 
 /// The engine. Cheap to clone; all clones are the same one.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryMeta(Arc<Mutex<State>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    author: Author,
+    pen: Pen,
+    records: RecordSet,
     settings: BTreeMap<&'static str, Vec<u8>>,
-    projects: BTreeMap<ProjectName, Project>,
+    /// Where the records of each stand.
+    projects: BTreeMap<ProjectName, ScopeId>,
     /// Those something was pushed to.
     repositories: BTreeMap<RepositoryName, Repository>,
     held: BTreeMap<Digest, Held>,
@@ -34,12 +44,45 @@ struct State {
     refusals: Vec<MetaError>,
 }
 
+impl Default for State {
+    fn default() -> Self {
+        let author = nobody();
+        let pen = author.take_up(HybridTime::default());
+        Self {
+            author,
+            pen,
+            records: RecordSet::default(),
+            settings: BTreeMap::new(),
+            projects: BTreeMap::new(),
+            repositories: BTreeMap::new(),
+            held: BTreeMap::new(),
+            candidates: BTreeSet::new(),
+            outbox: BTreeMap::new(),
+            next_event: 0,
+            refusals: Vec::new(),
+        }
+    }
+}
+
+/// Numbers that differ and are the same in every run: an engine that forgets has no secrets.
+#[derive(Debug, Default)]
+struct Counted(AtomicU64);
+
+impl Entropy for Counted {
+    fn fill(&self, out: &mut [u8]) {
+        let n = self.0.fetch_add(1, Ordering::SeqCst);
+        blake3::Hasher::new().update(&n.to_be_bytes()).finalize_xof().fill(out);
+    }
+}
+
+/// An author anyone could be, the same one each time.
+pub(crate) fn nobody() -> Author {
+    Author::new(NodeSecret::from_seed([7; 32]), Arc::new(Counted::default()))
+}
+
 #[derive(Debug, Default)]
 struct Repository {
     manifests: BTreeMap<Digest, Manifest>,
-    tags: BTreeMap<Tag, Digest>,
-    /// Oldest first.
-    history: BTreeMap<Tag, Vec<TagVersion>>,
     /// Linked blobs and the end of their leases.
     links: BTreeMap<Digest, Timestamp>,
 }
@@ -67,10 +110,6 @@ impl Repository {
     fn pinned_by(&self, digest: &Digest) -> Option<Digest> {
         self.manifests.iter().find(|(_, manifest)| manifest.pins.contains(digest)).map(|(by, _)| *by)
     }
-
-    fn note(&mut self, tag: &Tag, digest: Option<Digest>, act: &Act) {
-        self.history.entry(tag.clone()).or_default().push(TagVersion { digest, act: act.clone() });
-    }
 }
 
 impl State {
@@ -80,6 +119,70 @@ impl State {
 
     fn has_project(&self, name: &RepositoryName) -> bool {
         self.projects.contains_key(&name.project())
+    }
+
+    /// The versions of a topic that none covers, the greatest first: every record on the way from one to what it covers
+    /// is here, so each covered one is named by another, or comes before one of the same author.
+    fn heads(&self, topic: &Topic) -> Vec<Kept> {
+        let ids = self.records.versions(&topic.scope, topic.kind, &topic.key);
+        let versions: Vec<Kept> = ids.iter().filter_map(|id| self.records.get(id)).collect();
+        let covers = |one: &Kept, other: &Kept| {
+            let (Some(body), Some(earlier)) = (one.record.body(), other.record.body()) else { return false };
+            let (place, before) = (body.position, earlier.position);
+            let of_one = one.record.author() == other.record.author() && place.incarnation == before.incarnation;
+            body.prev.contains(&other.record.id()) || (of_one && place.seq > before.seq)
+        };
+        let is_head = |other: &&Kept| !versions.iter().any(|one| covers(one, other));
+        let mut heads: Vec<Kept> = versions.iter().filter(is_head).cloned().collect();
+        heads.sort_by_key(|held| std::cmp::Reverse((held.record.time(), held.record.id())));
+        heads
+    }
+
+    /// What the live version of a topic says.
+    fn says(&self, topic: &Topic) -> Option<Value> {
+        let live = self.heads(topic).into_iter().next()?;
+        Value::read(topic.kind, live.value.as_deref()?).ok()
+    }
+
+    fn say(&mut self, topic: Topic, value: Option<&[u8]>, act: &Act) -> Result<(), MetaError> {
+        let heads: Vec<RecordId> = self.heads(&topic).iter().map(|held| held.record.id()).collect();
+        let record = self.author.write(&mut self.pen, topic, value, &heads, act);
+        let told = |error: protocol::record::Malformed| MetaError::Engine(error.to_string());
+        self.records.insert(record.map_err(told)?, value.map(Arc::from)).map(drop).map_err(told)
+    }
+
+    fn project(&self, name: &ProjectName) -> Option<Project> {
+        let Some(Value::Project(project)) = self.says(&Topic::project(*self.projects.get(name)?)) else { return None };
+        let Life::Open(settings) = project.life else { return None };
+        let (public, sparse, created) = (settings.public, settings.sparse, settings.created);
+        Some(Project { name: project.name, public, sparse, created })
+    }
+
+    /// The tags of a repository, and what they name.
+    fn tags(&self, name: &RepositoryName) -> BTreeMap<Tag, Digest> {
+        let Some(scope) = self.projects.get(&name.project()) else { return BTreeMap::new() };
+        let keys = self.records.keys(scope, Kind::TAG).into_iter();
+        let own = keys.filter_map(|key| key.as_tag()).filter(|(repository, _)| repository == name);
+        own.filter_map(|(_, tag)| Some((tag.clone(), self.tag(name, &tag)?))).collect()
+    }
+
+    fn tag(&self, name: &RepositoryName, tag: &Tag) -> Option<Digest> {
+        let scope = self.projects.get(&name.project())?;
+        match self.says(&author::tag_topic(*scope, name, tag)) {
+            Some(Value::Tagged(tagged)) => tagged.digest,
+            _ => None,
+        }
+    }
+
+    fn create_project(&mut self, project: &Project, act: &Act) -> Result<bool, MetaError> {
+        if self.projects.contains_key(&project.name) {
+            return Ok(false);
+        }
+        let (scope, value) = self.author.project(project);
+        self.say(Topic::project(scope), Some(&value), act)?;
+        self.projects.insert(project.name.clone(), scope);
+        self.tell(act, What::ProjectCreated { project: project.name.clone(), public: project.public });
+        Ok(true)
     }
 
     fn is_held(&self, digest: &Digest) -> bool {
@@ -157,11 +260,23 @@ impl State {
         })
     }
 
-    fn publish(&mut self, publish: PublishManifest) -> Published {
+    fn claims(&self, publish: &PublishManifest) -> Vec<BlobClaim> {
+        let present = |digest: &Digest| self.blob(&publish.repository, digest).filter(|row| row.quarantined.is_none());
+        let root = |digest: &Digest, size| present(digest).filter(|row| row.size == size).map(|row| row.root);
+        let claim = |digest, size| BlobClaim { digest, size, root: root(&digest, size) };
+        publish.blobs.iter().map(|needed| claim(needed.digest, needed.size)).collect()
+    }
+
+    fn publish(&mut self, publish: PublishManifest) -> Result<Published, MetaError> {
         if let Some(refused) = self.refuse(&publish) {
-            return refused;
+            return Ok(refused);
         }
+        let Some(value) = author::pushed(&publish, self.claims(&publish)) else {
+            return Ok(Published::TooManyChildren);
+        };
         let (name, digest, act) = (publish.repository.clone(), publish.digest, publish.act.clone());
+        let Some(scope) = self.projects.get(&name.project()).copied() else { return Ok(Published::NoProject) };
+        self.say(author::manifest_topic(scope, &name, &digest), Some(&value), &act)?;
         let size = publish.bytes.len() as u64;
         self.hold(&digest, BlobRow { size, root: publish.root, committed: act.at, quarantined: None });
         let repository = self.repositories.entry(name.clone()).or_default();
@@ -185,20 +300,64 @@ impl State {
             }
         }
         for tag in &tags {
-            if repository.tags.insert(tag.clone(), digest) != Some(digest) {
-                repository.note(tag, Some(digest), &act);
-            }
+            self.say(author::tag_topic(scope, &name, tag), Some(&author::tagged(Some(digest))), &act)?;
         }
         self.tell(&act, What::ManifestPushed { repository: name, digest, tags });
-        Published::Done { created: old.is_none() }
+        Ok(Published::Done { created: old.is_none() })
     }
 
-    fn delete_tag(&mut self, name: &RepositoryName, tag: &Tag, act: &Act) -> Option<Digest> {
-        let repository = self.repositories.get_mut(name)?;
-        let digest = repository.tags.remove(tag)?;
-        repository.note(tag, None, act);
+    /// Versions of a tag, newest first.
+    fn history(&self, name: &RepositoryName, tag: &Tag) -> Vec<TagVersion> {
+        let Some(scope) = self.projects.get(&name.project()) else { return Vec::new() };
+        let topic = author::tag_topic(*scope, name, tag);
+        let ids = self.records.versions(&topic.scope, topic.kind, &topic.key);
+        let mut all: Vec<Kept> = ids.iter().filter_map(|id| self.records.get(id)).collect();
+        all.sort_by_key(|held| std::cmp::Reverse((held.record.time(), held.record.id())));
+        all.iter().filter_map(|held| TagVersion::read(held).ok()).collect()
+    }
+
+    fn decide_tag(&mut self, decide: &DecideTag) -> Result<Decided, MetaError> {
+        let DecideTag { repository, tag, choice, act } = decide;
+        let history = self.history(repository, tag);
+        let Some(scope) = self.projects.get(&repository.project()).copied().filter(|_| !history.is_empty()) else {
+            return Ok(Decided::Unknown);
+        };
+        let topic = author::tag_topic(scope, repository, tag);
+        let heads: Vec<TagVersion> = self.heads(&topic).iter().filter_map(|held| TagVersion::read(held).ok()).collect();
+        let digest = match choice {
+            Choice::Head(_) if heads.len() < 2 => return Ok(Decided::Settled),
+            Choice::Head(digest) if heads.iter().any(|head| head.digest == Some(*digest)) => *digest,
+            Choice::Head(_) => return Ok(Decided::NoHead),
+            Choice::Last if self.tag(repository, tag).is_some() => return Ok(Decided::Settled),
+            Choice::Last => match history.iter().find_map(|version| version.digest) {
+                Some(digest) => digest,
+                None => return Ok(Decided::Unknown),
+            },
+        };
+        if self.repository(repository).is_none_or(|content| !content.manifests.contains_key(&digest)) {
+            return Ok(Decided::ManifestGone(digest));
+        }
+        self.tell(act, What::TagDecided { repository: repository.clone(), tag: tag.clone(), digest });
+        self.say(topic, Some(&author::tagged(Some(digest))), act)?;
+        Ok(Decided::Done(digest))
+    }
+
+    fn conflicts(&self) -> Vec<Conflict> {
+        let topic = |held: &Kept| {
+            let body = held.record.body()?;
+            Some(Topic { scope: held.record.scope(), kind: body.kind, key: body.key.clone() })
+        };
+        let topics: BTreeSet<Topic> = self.records.iter().filter_map(topic).collect();
+        let all = topics.into_iter().map(|topic| Conflict { heads: self.heads(&topic), topic });
+        all.filter(|conflict| conflict.heads.len() > 1).collect()
+    }
+
+    fn delete_tag(&mut self, name: &RepositoryName, tag: &Tag, act: &Act) -> Result<Option<Digest>, MetaError> {
+        let Some(scope) = self.projects.get(&name.project()).copied() else { return Ok(None) };
+        let Some(digest) = self.tag(name, tag) else { return Ok(None) };
+        self.say(author::tag_topic(scope, name, tag), Some(&author::tagged(None)), act)?;
         self.tell(act, What::TagDeleted { repository: name.clone(), tag: tag.clone(), digest });
-        Some(digest)
+        Ok(Some(digest))
     }
 
     fn delete_manifest(
@@ -207,27 +366,28 @@ impl State {
         digest: &Digest,
         due: Timestamp,
         act: &Act,
-    ) -> Option<Vec<Tag>> {
-        let repository = self.repositories.get_mut(name)?;
-        let manifest = repository.manifests.remove(digest)?;
+    ) -> Result<DeletedManifest, MetaError> {
+        let Some(scope) = self.projects.get(&name.project()).copied() else { return Ok(DeletedManifest::Absent) };
         let tags: Vec<Tag> =
-            repository.tags.iter().filter(|(_, named)| *named == digest).map(|(tag, _)| tag.clone()).collect();
-        for tag in &tags {
-            repository.tags.remove(tag);
-            repository.note(tag, None, act);
-        }
+            self.tags(name).into_iter().filter(|(_, named)| named == digest).map(|(tag, _)| tag).collect();
+        let Some(repository) = self.repositories.get_mut(name) else { return Ok(DeletedManifest::Absent) };
+        let Some(manifest) = repository.manifests.remove(digest) else { return Ok(DeletedManifest::Absent) };
         let free: Vec<Digest> = manifest
             .pins
             .iter()
             .filter(|blob| repository.pinned_by(blob).is_none() && repository.links.contains_key(blob))
             .copied()
             .collect();
+        for tag in &tags {
+            self.say(author::tag_topic(scope, name, tag), Some(&author::tagged(None)), act)?;
+        }
+        self.say(author::manifest_topic(scope, name, digest), None, act)?;
         for blob in free {
             self.lease(name, &blob, due);
         }
         self.orphan(digest, due);
         self.tell(act, What::ManifestDeleted { repository: name.clone(), digest: *digest, tags: tags.clone() });
-        Some(tags)
+        Ok(DeletedManifest::Done { tags })
     }
 
     fn unlink(&mut self, name: &RepositoryName, digest: &Digest, due: Timestamp, act: &Act) -> UnlinkedBlob {
@@ -321,7 +481,11 @@ impl MemoryMeta {
     }
 
     fn answer<'a, T: Send + 'a>(&self, ask: impl FnOnce(&mut State) -> T) -> Answer<'a, T> {
-        Box::pin(ready(Ok::<T, MetaError>(ask(&mut self.state()))))
+        self.try_answer(|state| Ok(ask(state)))
+    }
+
+    fn try_answer<'a, T: Send + 'a>(&self, ask: impl FnOnce(&mut State) -> Result<T, MetaError>) -> Answer<'a, T> {
+        Box::pin(ready(ask(&mut self.state())))
     }
 }
 
@@ -335,22 +499,18 @@ impl MetaStore for MemoryMeta {
     }
 
     fn project<'a>(&'a self, name: &'a ProjectName) -> Answer<'a, Option<Project>> {
-        self.answer(|state| state.projects.get(name).cloned())
+        self.answer(|state| state.project(name))
     }
 
     fn create_project(&self, project: Project, act: Act) -> Answer<'_, bool> {
-        self.answer(|state| {
-            if state.projects.contains_key(&project.name) {
-                return false;
-            }
-            state.tell(&act, What::ProjectCreated { project: project.name.clone(), public: project.public });
-            state.projects.insert(project.name.clone(), project);
-            true
-        })
+        self.try_answer(|state| state.create_project(&project, &act))
     }
 
     fn projects(&self, want: Page) -> Answer<'_, Listing<Project>> {
-        self.answer(|state| page(state.projects.iter().map(|(name, p)| (name.to_string(), p.clone())), &want))
+        self.answer(|state| {
+            let all = state.projects.keys().filter_map(|name| Some((name.to_string(), state.project(name)?)));
+            page(all, &want)
+        })
     }
 
     fn project_bytes<'a>(&'a self, name: &'a ProjectName) -> Answer<'a, u64> {
@@ -368,12 +528,11 @@ impl MetaStore for MemoryMeta {
         reference: &'a Reference,
     ) -> Answer<'a, Option<StoredManifest>> {
         self.answer(|state| {
-            let repository = state.repository(repository)?;
             let digest = match reference {
-                Reference::Tag(tag) => repository.tags.get(tag)?,
-                Reference::Digest(digest) => digest,
+                Reference::Tag(tag) => state.tag(repository, tag)?,
+                Reference::Digest(digest) => *digest,
             };
-            Some(repository.manifests.get(digest)?.stored.clone())
+            Some(state.repository(repository)?.manifests.get(&digest)?.stored.clone())
         })
     }
 
@@ -399,7 +558,8 @@ impl MetaStore for MemoryMeta {
 
     fn tags<'a>(&'a self, repository: &'a RepositoryName, want: Page) -> Answer<'a, Option<Listing<Tag>>> {
         self.answer(|state| {
-            let tags = &state.repository(repository)?.tags;
+            state.repository(repository)?;
+            let tags = state.tags(repository);
             Some(page(tags.keys().map(|tag| (tag.to_string(), tag.clone())), &want))
         })
     }
@@ -411,8 +571,9 @@ impl MetaStore for MemoryMeta {
         limit: usize,
     ) -> Answer<'a, Vec<TagVersion>> {
         self.answer(|state| {
-            let versions = state.repository(repository).and_then(|content| content.history.get(tag));
-            versions.into_iter().flatten().rev().take(limit).cloned().collect()
+            let mut all = state.history(repository, tag);
+            all.truncate(limit);
+            all
         })
     }
 
@@ -467,11 +628,11 @@ impl MetaStore for MemoryMeta {
     }
 
     fn publish_manifest(&self, publish: PublishManifest) -> Answer<'_, Published> {
-        self.answer(|state| state.publish(publish))
+        self.try_answer(|state| state.publish(publish))
     }
 
     fn delete_tag<'a>(&'a self, repository: &'a RepositoryName, tag: &'a Tag, act: Act) -> Answer<'a, Option<Digest>> {
-        self.answer(|state| state.delete_tag(repository, tag, &act))
+        self.try_answer(|state| state.delete_tag(repository, tag, &act))
     }
 
     fn delete_manifest<'a>(
@@ -481,10 +642,7 @@ impl MetaStore for MemoryMeta {
         due: Timestamp,
         act: Act,
     ) -> Answer<'a, DeletedManifest> {
-        self.answer(|state| match state.delete_manifest(repository, digest, due, &act) {
-            Some(tags) => DeletedManifest::Done { tags },
-            None => DeletedManifest::Absent,
-        })
+        self.try_answer(|state| state.delete_manifest(repository, digest, due, &act))
     }
 
     fn unlink_blob<'a>(
@@ -551,6 +709,50 @@ impl MetaStore for MemoryMeta {
         self.answer(|state| state.outbox.retain(|at, _| *at > seq))
     }
 
+    fn conflicts(&self, limit: usize) -> Answer<'_, Vec<Conflict>> {
+        self.answer(|state| state.conflicts().into_iter().take(limit).collect())
+    }
+
+    fn decide_tag(&self, decide: DecideTag) -> Answer<'_, Decided> {
+        self.try_answer(|state| state.decide_tag(&decide))
+    }
+
+    fn deleted_manifest<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+    ) -> Answer<'a, Option<MediaType>> {
+        self.answer(|state| {
+            let topic = author::manifest_topic(*state.projects.get(&repository.project())?, repository, digest);
+            if state.says(&topic).is_some() {
+                return None;
+            }
+            let ids = state.records.versions(&topic.scope, topic.kind, &topic.key);
+            let mut all: Vec<Kept> = ids.iter().filter_map(|id| state.records.get(id)).collect();
+            all.sort_by_key(|held| std::cmp::Reverse((held.record.time(), held.record.id())));
+            all.iter().find_map(pushed_as)
+        })
+    }
+
+    fn author(&self) -> NodeKey {
+        self.state().author.key()
+    }
+
+    fn records(&self, after: Option<RecordAt>, limit: usize) -> Answer<'_, Listing<Kept>> {
+        self.answer(|state| {
+            let mut all: Vec<Kept> = state.records.iter().cloned().collect();
+            all.sort_by_key(RecordAt::of);
+            all.retain(|held| after.is_none_or(|after| RecordAt::of(held) > after));
+            let more = all.len() > limit;
+            all.truncate(limit);
+            Listing { items: all, more }
+        })
+    }
+
+    fn heads<'a>(&'a self, topic: &'a Topic) -> Answer<'a, Vec<Kept>> {
+        self.answer(|state| state.heads(topic))
+    }
+
     fn counts(&self) -> Answer<'_, Counts> {
         self.answer(|state| {
             let count = |n: usize| n as u64;
@@ -558,7 +760,7 @@ impl MetaStore for MemoryMeta {
                 projects: count(state.projects.len()),
                 repositories: count(state.repositories.len()),
                 manifests: state.repositories.values().map(|content| count(content.manifests.len())).sum(),
-                tags: state.repositories.values().map(|content| count(content.tags.len())).sum(),
+                tags: state.repositories.keys().map(|name| count(state.tags(name).len())).sum(),
                 blobs: count(state.held.len()),
                 bytes: state.held.values().map(|held| held.row.size).sum(),
                 candidates: count(state.candidates.len()),

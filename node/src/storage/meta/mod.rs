@@ -8,8 +8,14 @@
 //! **Durability**: when an intent that writes returns `Ok`, its effects survive a power cut. Many waiting intents may
 //! share one synced transaction (group commit).
 //! **Reads** see the last committed state and never wait for a writer.
+//! **Records**: projects, manifests and tags are what the live versions of signed records say ([`protocol::record`]). An
+//! intent that changes them writes records, each following the heads of its topic, and the rows that follow from them in
+//! the same transaction; nothing else writes those rows ([`check`] holds one against the other). Blobs, links, leases and
+//! candidates are what this site holds, and no records.
 //! **Time** comes in with each intent; no engine reads a clock.
 
+mod author;
+pub mod check;
 #[cfg(test)]
 mod contract;
 pub mod memory;
@@ -22,9 +28,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use protocol::identity::NodeKey;
 use protocol::manifest;
+use protocol::record::value::Value;
+use protocol::record::{Held, HybridTime, RecordId, ScopeId};
 use protocol::{ContentRoot, Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 use serde::{Deserialize, Serialize};
+
+pub use author::Author;
+pub use protocol::view::Topic;
+
+#[cfg(test)]
+pub(crate) use memory::nobody as tests_author;
 
 /// The answer of an intent, on its way.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, MetaError>> + Send + 'a>>;
@@ -252,6 +267,8 @@ pub enum Published {
     },
     /// The project is not there. Nothing was written.
     NoProject,
+    /// It names more manifests than a record has room for ([`protocol::record::value::MAX_CHILDREN`]). Nothing was written.
+    TooManyChildren,
 }
 
 /// What came of [`MetaStore::delete_manifest`].
@@ -368,15 +385,115 @@ pub enum What {
         /// What.
         digest: Digest,
     },
+    /// A person settled what a tag names: a conflict, or a delete undone.
+    TagDecided {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        tag: Tag,
+        /// What it names since.
+        digest: Digest,
+    },
 }
 
-/// One version in the history of a tag.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One version in the history of a tag, as its record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagVersion {
     /// What the tag named from then on; `None`: it was removed.
     pub digest: Option<Digest>,
+    /// Who.
+    pub actor: Arc<str>,
+    /// When.
+    pub at: Timestamp,
+    /// The record.
+    pub record: RecordId,
+}
+
+impl TagVersion {
+    /// Reads the record of a tag.
+    ///
+    /// # Errors
+    /// What is wrong with it: it speaks of something else, or its value is not here.
+    pub fn read(held: &Held) -> Result<Self, &'static str> {
+        let body = held.record.body().ok_or("the record is of a later format")?;
+        let value = held.value.as_deref().map(|value| Value::read(body.kind, value));
+        let Some(Ok(Value::Tagged(tagged))) = value else { return Err("the record does not speak of a tag") };
+        let (actor, at) = (body.actor.as_str().into(), held.record.time().moment());
+        Ok(Self { digest: tagged.digest, actor, at, record: held.record.id() })
+    }
+}
+
+/// The media type a manifest was pushed under, when this version of it says one.
+fn pushed_as(held: &Held) -> Option<MediaType> {
+    match Value::read(held.record.body()?.kind, held.value.as_deref()?) {
+        Ok(Value::Pushed(pushed)) => Some(pushed.media_type),
+        _ => None,
+    }
+}
+
+/// Where a record stands in the order of all: by scope, time and id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordAt {
+    /// Its scope.
+    pub scope: ScopeId,
+    /// Its time.
+    pub time: HybridTime,
+    /// Its name.
+    pub id: RecordId,
+}
+
+impl RecordAt {
+    /// Where this one stands.
+    #[must_use]
+    pub fn of(held: &Held) -> Self {
+        Self { scope: held.record.scope(), time: held.record.time(), id: held.record.id() }
+    }
+}
+
+/// A topic of which several versions stand beside each other, until someone chooses.
+#[derive(Clone, Debug)]
+pub struct Conflict {
+    /// What they are about.
+    pub topic: Topic,
+    /// The versions, the one in force first.
+    pub heads: Vec<Held>,
+}
+
+/// What a tag shall name, when a person decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// One of several heads says so.
+    Head(Digest),
+    /// It is deleted and shall name again what it named last.
+    Last,
+}
+
+/// Intent: a person settles what a tag names.
+#[derive(Clone, Debug)]
+pub struct DecideTag {
+    /// Where.
+    pub repository: RepositoryName,
+    /// Which.
+    pub tag: Tag,
+    /// What it shall name.
+    pub choice: Choice,
     /// Who and when.
     pub act: Act,
+}
+
+/// What came of [`MetaStore::decide_tag`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// It names this.
+    Done(Digest),
+    /// Nothing was ever said of the tag.
+    Unknown,
+    /// There is no conflict, or it is not deleted. Nothing was written.
+    Settled,
+    /// No head says that. Nothing was written.
+    NoHead,
+    /// That manifest is not in the repository (any more). Nothing was written.
+    ManifestGone(Digest),
 }
 
 /// Counts, for status and metrics.
@@ -442,7 +559,8 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
     /// Tags of a repository by name; `None` when nothing was ever pushed to it.
     fn tags<'a>(&'a self, repository: &'a RepositoryName, page: Page) -> Answer<'a, Option<Listing<Tag>>>;
 
-    /// Versions of a tag, newest first, at most `limit`. A push that lets a tag name what it names already makes none.
+    /// Versions of a tag, newest first, at most `limit`, from their records: every push of a tag makes one, also when
+    /// it changes nothing, and so does a delete.
     fn tag_history<'a>(
         &'a self,
         repository: &'a RepositoryName,
@@ -473,7 +591,7 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
     /// (any more), they are quarantined, or the project of `to` is not there.
     fn mount_blob(&self, mount: MountBlob) -> Answer<'_, Option<BlobRow>>;
 
-    /// Writes manifest, tags with their history, referrers entry, the project's bytes, pins on everything it names and
+    /// Writes the records that say so (one of the manifest, one of each tag), manifest, tags, referrers entry, the project's bytes, pins on everything it names and
     /// an event for audit and peers, in one transaction. A push of a manifest that is there already writes its tags
     /// and event all the same, and pins optional blobs that came since. The bytes of the manifest become held as those
     /// of a linked blob do, but are no blob of the repository. Of a tag named twice the first counts. What is missing is
@@ -542,6 +660,28 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Forgets events up to and including `seq`: they are durable elsewhere.
     fn acknowledge(&self, seq: u64) -> Answer<'_, ()>;
+
+    /// Topics with more than one head, at most `limit`. Goes through all topics.
+    fn conflicts(&self, limit: usize) -> Answer<'_, Vec<Conflict>>;
+
+    /// Lets a tag name what a person chose, by a record that covers all heads; with the row and an event.
+    fn decide_tag(&self, decide: DecideTag) -> Answer<'_, Decided>;
+
+    /// The media type under which a manifest was last pushed that is deleted now; `None`: it is not deleted.
+    fn deleted_manifest<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+    ) -> Answer<'a, Option<MediaType>>;
+
+    /// Who signs what is said here: the root of this node's own mesh.
+    fn author(&self) -> NodeKey;
+
+    /// Every record here, in the order of [`RecordAt`], after one.
+    fn records(&self, after: Option<RecordAt>, limit: usize) -> Answer<'_, Listing<Held>>;
+
+    /// The heads of a topic, the live one first; none when nothing was said of it.
+    fn heads<'a>(&'a self, topic: &'a Topic) -> Answer<'a, Vec<Held>>;
 
     /// Counts for status and metrics. Costs no scan.
     fn counts(&self) -> Answer<'_, Counts>;

@@ -3,11 +3,12 @@
 //! A value is one version byte and a postcard body. It owns no state. A row that can't be read back is reported with its
 //! table and key, never guessed at.
 
+use protocol::record::ScopeId;
 use protocol::{Digest, MediaType, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::BlobRow;
+use super::{BlobRow, Project};
 
 /// The version every row is written in. A later program that writes another still reads this one.
 const VERSION: u8 = 1;
@@ -40,13 +41,20 @@ impl<'de> Deserialize<'de> for Compact {
     }
 }
 
+/// A project that is open.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct ProjectRow {
+    /// What the contract shows of it.
+    pub(super) project: Project,
+    /// Where the records of what is in it stand.
+    pub(super) scope: ScopeId,
+}
+
 /// What a tag names.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct TagRow {
     /// The manifest.
     pub(super) digest: Compact,
-    /// When it was last pushed under this tag.
-    pub(super) pushed: Timestamp,
 }
 
 /// A manifest of one repository; its bytes stand elsewhere, once.
@@ -58,8 +66,6 @@ pub(super) struct ManifestRow {
     pub(super) size: u64,
     /// What it speaks about: where its referrers entry is found again.
     pub(super) subject: Option<Compact>,
-    /// When it first came here.
-    pub(super) pushed: Timestamp,
 }
 
 /// What a manifest keeps alive in its repository.
@@ -101,6 +107,8 @@ pub(super) struct Totals {
     pub(super) bytes: u64,
     /// The position the next event gets.
     pub(super) next_event: u64,
+    /// The last number given to a record or a topic.
+    pub(super) numbers: u64,
 }
 
 /// Writes a row; `None` when its type can't be written, which is a mistake in its type.
@@ -123,7 +131,7 @@ mod tests {
 
     #[test]
     fn rows_round_trip_and_damage_is_told() {
-        let row = TagRow { digest: Compact(Digest::sha256(b"x")), pushed: Timestamp(7) };
+        let row = TagRow { digest: Compact(Digest::sha256(b"x")) };
         let value = encode(&row).unwrap();
         assert_eq!(decode::<TagRow>(&value).unwrap().digest, row.digest);
         assert!(decode::<TagRow>(&value[..value.len() - 1]).is_err(), "cut short");

@@ -83,6 +83,7 @@ async fn a_damaged_candidate_holds_up_no_other() {
         cache: 1 << 20,
         sync: false,
         health: yard.health.clone(),
+        author: crate::storage::meta::tests_author(),
         scope: yard.scope.clone(),
     });
     let meta = meta.unwrap();

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use protocol::Reference;
 
 use super::{Site, act, at, blob, manifest, needed, repository, tag};
+use crate::storage::meta::check;
 use crate::storage::meta::{Answer, LinkBlob, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest};
 
 const PROJECTS: [&str; 2] = ["p", "q"];
@@ -221,7 +222,9 @@ async fn repository_state(meta: &dyn MetaStore, name: &str, told_all: &mut Vec<S
     told_all.push(told(meta.tags(&name, Page { after: None, limit: 99 })).await);
     told_all.push(told(meta.tags(&name, Page { after: Some("a".into()), limit: 1 })).await);
     for t in TAGS {
-        told_all.push(told(meta.tag_history(&name, &tag(t), 3)).await);
+        let history = meta.tag_history(&name, &tag(t), 3).await.unwrap();
+        let history: Vec<_> = history.iter().map(|version| (version.digest, &*version.actor, version.at)).collect();
+        told_all.push(format!("{history:?}"));
         told_all.push(told(meta.manifest(&name, &Reference::Tag(tag(t)))).await);
     }
     for content in BLOBS.iter().chain(&MANIFESTS) {
@@ -250,6 +253,10 @@ proptest! {
                 let (one, other) = (state(&*memory).await, state(&*redb).await);
                 for (one, other) in one.iter().zip(&other) {
                     assert_eq!(one, other, "after {step:?}");
+                }
+                for site in [&memory, &redb] {
+                    let report = check::rows_follow_records(&**site).await.unwrap();
+                    assert_eq!(report.differences, [""; 0], "after {step:?}");
                 }
             }
         });

@@ -3,12 +3,13 @@
 //! Each first finds out whether it can be done, and writes only then: a refused intent leaves the transaction it shares
 //! with others as it was.
 
+use protocol::view::Topic;
 use protocol::{Digest, RepositoryName, Timestamp};
 
 use super::failure::Failure;
 use super::tables::{self, Kind};
 use super::writing::Writing;
-use crate::storage::meta::rows::{HeldRow, LinkRow};
+use crate::storage::meta::rows::{HeldRow, LinkRow, ProjectRow};
 use crate::storage::meta::{Act, BlobRow, Candidate, LinkBlob, MountBlob, Project, UnlinkedBlob, Verdict, What};
 
 impl Writing<'_> {
@@ -18,7 +19,9 @@ impl Writing<'_> {
         if self.tables.projects.has(key)? {
             return Ok(false);
         }
-        self.tables.projects.put(key, project)?;
+        let (scope, value) = self.author.project(project);
+        self.say(Topic::project(scope), Some(&value), act)?;
+        self.tables.projects.put(key, &ProjectRow { project: project.clone(), scope })?;
         self.tell(act, What::ProjectCreated { project: project.name.clone(), public: project.public })?;
         Ok(true)
     }

@@ -12,6 +12,8 @@ mod failure;
 mod intents;
 mod publish;
 mod reads;
+mod records;
+mod set;
 mod shared;
 mod snapshot;
 mod tables;
@@ -27,6 +29,8 @@ use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use protocol::identity::NodeKey;
+use protocol::record::Held;
 use protocol::seam::{Access, FileSystem};
 use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 
@@ -36,8 +40,9 @@ use self::shared::Shared;
 use self::tables::{FORMAT, FORMAT_SETTING, View};
 use self::writer::Queue;
 use super::{
-    Act, Answer, BlobRow, Candidate, Counts, DeletedManifest, Event, LinkBlob, Listing, MetaError, MetaStore,
-    MountBlob, Page, Project, PublishManifest, Published, Referrer, StoredManifest, TagVersion, UnlinkedBlob, Verdict,
+    Act, Answer, Author, BlobRow, Candidate, Conflict, Counts, DecideTag, Decided, DeletedManifest, Event, LinkBlob,
+    Listing, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest, Published, RecordAt, Referrer,
+    StoredManifest, TagVersion, Topic, UnlinkedBlob, Verdict,
 };
 use crate::storage::Health;
 use crate::workers::Scope;
@@ -61,6 +66,8 @@ pub struct OpenRedb {
     pub sync: bool,
     /// Falls when a write fails; writes are refused once it has fallen, whatever failed.
     pub health: Health,
+    /// Who writes the records.
+    pub author: Author,
     /// The owner of the writer. When it stops, the writer finishes what is queued and takes no more: stop it after
     /// the scope of the work that writes.
     pub scope: Scope,
@@ -86,17 +93,18 @@ impl RedbMeta {
     }
 
     /// As [`RedbMeta::open`], and as if [`MetaStore::raise_events`] had been called before any other intent: no event
-    /// gets the position of one that came up to `last_event`.
+    /// gets the position of one that came up to `last_event`. When the database does not know that event, it is an older
+    /// copy: its author begins a new incarnation.
     ///
     /// # Errors
     /// As [`RedbMeta::open`].
     pub fn open_after(options: OpenRedb, last_event: u64) -> Result<Self, MetaError> {
-        let OpenRedb { fs, path, cache, sync, health, scope } = options;
+        let OpenRedb { fs, path, cache, sync, health, author, scope } = options;
         if fs.file_len(&path).map_err(|error| opening(&path, &error))?.is_none() {
-            make(&*fs, &path, sync)?;
+            make(&*fs, &path, sync, &author)?;
         }
         let file = backend::open_file(&*fs, &path, sync).map_err(|error| opening(&path, &error))?;
-        let shared = Arc::new(Shared::open(file, sync, cache, health, last_event)?);
+        let shared = Arc::new(Shared::open(file, sync, cache, health, author, last_event)?);
         let queue = writer::start(Arc::clone(&shared), Arc::clone(&fs), path.clone(), scope)
             .map_err(|error| opening(&path, &error))?;
         Ok(Self { shared, queue, fs, sync })
@@ -133,7 +141,7 @@ fn opening(path: &Path, error: &std::io::Error) -> MetaError {
 
 /// Makes the database under another name and gives it its own once it is whole: the engine takes a file that a crash
 /// left half made for no database at all.
-fn make(fs: &dyn FileSystem, path: &Path, sync: bool) -> Result<(), MetaError> {
+fn make(fs: &dyn FileSystem, path: &Path, sync: bool, author: &Author) -> Result<(), MetaError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let new = PathBuf::from(name);
@@ -146,7 +154,7 @@ fn make(fs: &dyn FileSystem, path: &Path, sync: bool) -> Result<(), MetaError> {
         .set_cache_size(NEW_CACHE)
         .create_with_backend(backend::OnDisk::new(file, sync))
         .map_err(Failure::from)?;
-    prepare(&database, 0)?;
+    prepare(&database, author, 0)?;
     // Its end is synced, too.
     database.close().map_err(Failure::from)?;
     fs.rename_no_replace(&new, path).map_err(failed)?;
@@ -156,14 +164,18 @@ fn make(fs: &dyn FileSystem, path: &Path, sync: bool) -> Result<(), MetaError> {
     Ok(())
 }
 
-/// Checks the format, or makes all tables of a new database; events go on after `last_event`.
-fn prepare(database: &redb::Database, last_event: u64) -> Result<(), MetaError> {
+/// Checks format and author, or makes all tables of a new database; events go on after `last_event`.
+fn prepare(database: &redb::Database, author: &Author, last_event: u64) -> Result<(), MetaError> {
     let transaction = shared::begin_write(database)?;
-    let mut writing = writing::Writing::begin(&transaction)?;
+    let mut writing = writing::Writing::begin(&transaction, author)?;
     let settings = &mut writing.tables.settings;
     match settings.raw(FORMAT_SETTING.as_bytes()).map_err(MetaError::from)? {
         Some(format) => check_format(&format)?,
         None => settings.put_raw(FORMAT_SETTING.as_bytes(), FORMAT.to_string().as_bytes())?,
+    }
+    check_author(&mut writing)?;
+    if last_event >= writing.totals.next_event.max(1) {
+        writing.tables.author.remove(tables::PEN)?;
     }
     writing.raise_events(last_event.saturating_add(1));
     let changed = writing.end()?;
@@ -172,7 +184,20 @@ fn prepare(database: &redb::Database, last_event: u64) -> Result<(), MetaError> 
     Ok(done?)
 }
 
-/// Refuses what a newer program wrote. There is no older format yet.
+/// Refuses records that this node did not sign: it can't go on with them.
+fn check_author(writing: &mut writing::Writing<'_>) -> Result<(), MetaError> {
+    let key = writing.author.key();
+    match writing.tables.author.get::<NodeKey>(tables::KEY)? {
+        Some(known) if known == key => Ok(()),
+        Some(known) => Err(MetaError::Engine(format!(
+            "the metadata was written by the node with the key {known}, and this one has {key}: put the key (in \
+             identity/) and the metadata of one node together"
+        ))),
+        None => Ok(writing.tables.author.put(tables::KEY, &key)?),
+    }
+}
+
+/// Refuses what a newer program wrote, and what was written before there were records.
 fn check_format(found: &[u8]) -> Result<(), MetaError> {
     let format: Option<u32> = tables::text(found).and_then(|text| text.parse().ok());
     match format {
@@ -180,6 +205,11 @@ fn check_format(found: &[u8]) -> Result<(), MetaError> {
         Some(newer) if newer > FORMAT => Err(MetaError::Engine(format!(
             "the metadata has format {newer}, this program knows up to {FORMAT}: use a newer Portolan"
         ))),
+        Some(1) => Err(MetaError::Engine(
+            "the metadata has format 1, from before there were records, which no released version wrote: this program \
+             does not read it. `portolan rebuild-index` starts from the blobs"
+                .into(),
+        )),
         Some(_) | None => Err(MetaError::Damaged(format!("format {} is none", found.escape_ascii()))),
     }
 }
@@ -243,7 +273,7 @@ impl MetaStore for RedbMeta {
         tag: &'a Tag,
         limit: usize,
     ) -> Answer<'a, Vec<TagVersion>> {
-        self.read(|view| view.versions(repository, tag, limit))
+        self.read(|view| view.tag_history(repository, tag, limit))
     }
 
     fn repositories(&self, page: Page) -> Answer<'_, Listing<RepositoryName>> {
@@ -348,6 +378,34 @@ impl MetaStore for RedbMeta {
 
     fn acknowledge(&self, seq: u64) -> Answer<'_, ()> {
         self.write(move |writing| writing.tables.outbox.remove_through(&tables::position(seq)))
+    }
+
+    fn conflicts(&self, limit: usize) -> Answer<'_, Vec<Conflict>> {
+        self.read(|view| view.conflicts(limit))
+    }
+
+    fn decide_tag(&self, decide: DecideTag) -> Answer<'_, Decided> {
+        self.write(move |writing| writing.decide_tag(&decide))
+    }
+
+    fn deleted_manifest<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+    ) -> Answer<'a, Option<MediaType>> {
+        self.read(|view| view.deleted_manifest(repository, digest))
+    }
+
+    fn author(&self) -> NodeKey {
+        self.shared.author.key()
+    }
+
+    fn records(&self, after: Option<RecordAt>, limit: usize) -> Answer<'_, Listing<Held>> {
+        self.read(|view| view.record_page(after.as_ref(), limit))
+    }
+
+    fn heads<'a>(&'a self, topic: &'a Topic) -> Answer<'a, Vec<Held>> {
+        self.read(|view| view.heads(topic))
     }
 
     fn counts(&self) -> Answer<'_, Counts> {

@@ -4,13 +4,19 @@
 
 use std::collections::BTreeSet;
 
+use protocol::record::value::BlobClaim;
+use protocol::record::{Held, ScopeId};
 use protocol::{Digest, RepositoryName, Tag, Timestamp};
 
 use super::failure::Failure;
+use super::records::{self, TopicRow};
 use super::tables::{self, Kind};
 use super::writing::Writing;
+use crate::storage::meta::author;
 use crate::storage::meta::rows::{Compact, ManifestRow, PartsRow, TagRow};
-use crate::storage::meta::{Act, BlobRow, DeletedManifest, PublishManifest, Published, Referrer, TagVersion, What};
+use crate::storage::meta::{
+    Act, BlobRow, Choice, DecideTag, Decided, DeletedManifest, PublishManifest, Published, Referrer, TagVersion, What,
+};
 
 impl Writing<'_> {
     /// See [`crate::storage::meta::MetaStore::publish_manifest`].
@@ -18,6 +24,7 @@ impl Writing<'_> {
         if let Some(refused) = self.refuse(publish)? {
             return Ok(refused);
         }
+        let Some(value) = author::pushed(publish, self.claims(publish)?) else { return Ok(Published::TooManyChildren) };
         let (repository, digest, at) = (&publish.repository, &publish.digest, publish.act.at);
         self.note_repository(repository, at)?;
         let size = publish.bytes.len() as u64;
@@ -27,17 +34,32 @@ impl Writing<'_> {
             Kind::Manifest,
             BlobRow { size, root: publish.root, committed: at, quarantined: None },
         )?;
+        let scope = self.scope_of(repository)?;
+        self.say(author::manifest_topic(scope, repository, digest), Some(&value), &publish.act)?;
         let created = self.keep_manifest(publish, size)?;
         self.keep_parts(publish)?;
         self.keep_referrer(publish, size)?;
         let mut seen = BTreeSet::new();
         let tags: Vec<Tag> = publish.tags.iter().filter(|tag| seen.insert(*tag)).cloned().collect();
         let what = What::ManifestPushed { repository: repository.clone(), digest: *digest, tags: tags.clone() };
-        let seq = self.tell(&publish.act, what)?;
+        self.tell(&publish.act, what)?;
+        let value = author::tagged(Some(*digest));
         for tag in &tags {
-            self.point(repository, tag, digest, seq, &publish.act)?;
+            self.say(author::tag_topic(scope, repository, tag), Some(&value), &publish.act)?;
+            self.point(repository, tag, digest)?;
         }
         Ok(Published::Done { created })
+    }
+
+    /// What the record of a manifest claims of the blobs it needs that are here.
+    fn claims(&self, publish: &PublishManifest) -> Result<Vec<BlobClaim>, Failure> {
+        let mut claims = Vec::new();
+        for needed in &publish.blobs {
+            let here = self.tables.linked(&publish.repository, &needed.digest)?;
+            let here = here.map(|(_, blob)| blob).filter(|blob| blob.quarantined.is_none() && blob.size == needed.size);
+            claims.push(BlobClaim { digest: needed.digest, size: needed.size, root: here.map(|blob| blob.root) });
+        }
+        Ok(claims)
     }
 
     /// Why a manifest can't be published, if it can't.
@@ -75,19 +97,15 @@ impl Writing<'_> {
     /// Writes the manifest itself; whether the repository did not hold it before.
     fn keep_manifest(&mut self, publish: &PublishManifest, size: u64) -> Result<bool, Failure> {
         let key = tables::item(&publish.repository, &publish.digest);
-        let old: Option<ManifestRow> = self.tables.manifests.get(&key)?;
-        let row = ManifestRow {
-            media_type: publish.media_type.clone(),
-            size,
-            subject: publish.subject.map(Compact),
-            pushed: old.as_ref().map_or(publish.act.at, |old| old.pushed),
-        };
+        let there = self.tables.manifests.has(&key)?;
+        let (media_type, subject) = (publish.media_type.clone(), publish.subject.map(Compact));
+        let row = ManifestRow { media_type, size, subject };
         self.tables.manifests.put(&key, &row)?;
         let bytes = publish.digest.to_key();
         if !self.tables.manifest_bytes.has(&bytes)? {
             self.tables.manifest_bytes.put_raw(&bytes, &publish.bytes)?;
         }
-        Ok(old.is_none())
+        Ok(!there)
     }
 
     /// Pins what it names, here or not: what comes later must stay. What an earlier push of it pinned stays pinned.
@@ -122,26 +140,71 @@ impl Writing<'_> {
         self.tables.referrers.put(&tables::referrer(&publish.repository, subject, &publish.digest), &row)
     }
 
-    /// Lets a tag name a manifest. History gets a version only when it named another before.
-    fn point(
-        &mut self,
-        repository: &RepositoryName,
-        tag: &Tag,
-        digest: &Digest,
-        seq: u64,
-        act: &Act,
-    ) -> Result<(), Failure> {
+    /// Lets a tag name a manifest, as its live version says.
+    fn point(&mut self, repository: &RepositoryName, tag: &Tag, digest: &Digest) -> Result<(), Failure> {
         let key = tables::tag(repository, tag);
         let old: Option<TagRow> = self.tables.tags.get(&key)?;
-        self.tables.tags.put(&key, &TagRow { digest: Compact(*digest), pushed: act.at })?;
-        if old.as_ref().is_some_and(|old| old.digest.0 == *digest) {
-            return Ok(());
+        self.tables.tags.put(&key, &TagRow { digest: Compact(*digest) })?;
+        match old {
+            Some(old) if old.digest.0 == *digest => return Ok(()),
+            Some(old) => self.tables.tags_of.remove(&tables::tag_of(repository, &old.digest.0, tag))?,
+            None => false,
+        };
+        self.tables.tags_of.mark(&tables::tag_of(repository, digest, tag))
+    }
+
+    /// See [`crate::storage::meta::MetaStore::decide_tag`].
+    pub(super) fn decide_tag(&mut self, decide: &DecideTag) -> Result<Decided, Failure> {
+        let DecideTag { repository, tag, choice, act } = decide;
+        if !self.has_project(repository)? {
+            return Ok(Decided::Unknown);
         }
-        if let Some(old) = old {
-            self.tables.tags_of.remove(&tables::tag_of(repository, &old.digest.0, tag))?;
+        let topic = author::tag_topic(self.scope_of(repository)?, repository, tag);
+        let Some(row) = self.tables.topics.get::<TopicRow>(&records::topic(&topic.scope, topic.kind, &topic.key))?
+        else {
+            return Ok(Decided::Unknown);
+        };
+        let digest = match choice {
+            Choice::Head(_) if row.heads.len() < 2 => return Ok(Decided::Settled),
+            Choice::Head(digest) => {
+                let mut named = false;
+                for head in &row.heads {
+                    named |= self.names(&self.tables.library().promised_id(head)?)? == Some(*digest);
+                }
+                if !named {
+                    return Ok(Decided::NoHead);
+                }
+                *digest
+            }
+            Choice::Last if self.tables.tags.has(&tables::tag(repository, tag))? => return Ok(Decided::Settled),
+            Choice::Last => match self.named_last(row.number)? {
+                Some(digest) => digest,
+                None => return Ok(Decided::Unknown),
+            },
+        };
+        if !self.tables.manifests.has(&tables::item(repository, &digest))? {
+            return Ok(Decided::ManifestGone(digest));
         }
-        self.tables.tags_of.mark(&tables::tag_of(repository, digest, tag))?;
-        self.tag_version(repository, tag, seq, &TagVersion { digest: Some(*digest), act: act.clone() })
+        self.tell(act, What::TagDecided { repository: repository.clone(), tag: tag.clone(), digest })?;
+        self.say(topic, Some(&author::tagged(Some(digest))), act)?;
+        self.point(repository, tag, &digest)?;
+        Ok(Decided::Done(digest))
+    }
+
+    /// What a version of a tag names.
+    fn names(&self, held: &Held) -> Result<Option<Digest>, Failure> {
+        let version = TagVersion::read(held);
+        Ok(version.map_err(|why| self.tables.records.damaged(&held.record.id().0, why))?.digest)
+    }
+
+    /// What a tag named when it last named anything.
+    fn named_last(&self, topic: u64) -> Result<Option<Digest>, Failure> {
+        for number in self.tables.versions.versions_of(topic, usize::MAX)? {
+            if let Some(digest) = self.names(&self.tables.library().promised(number)?)? {
+                return Ok(Some(digest));
+            }
+        }
+        Ok(None)
     }
 
     /// See [`crate::storage::meta::MetaStore::delete_tag`].
@@ -155,22 +218,25 @@ impl Writing<'_> {
         let Some(row) = self.tables.tags.get::<TagRow>(&key)? else { return Ok(None) };
         let digest = row.digest.0;
         let what = What::TagDeleted { repository: repository.clone(), tag: tag.clone(), digest };
-        let seq = self.tell(act, what)?;
-        self.drop_tag(repository, tag, &digest, seq, act)?;
+        self.tell(act, what)?;
+        let scope = self.scope_of(repository)?;
+        self.drop_tag(scope, repository, tag, &digest, act)?;
         Ok(Some(digest))
     }
 
+    /// Writes the delete of a tag, and removes what followed from it.
     fn drop_tag(
         &mut self,
+        scope: ScopeId,
         repository: &RepositoryName,
         tag: &Tag,
         digest: &Digest,
-        seq: u64,
         act: &Act,
     ) -> Result<(), Failure> {
+        self.say(author::tag_topic(scope, repository, tag), Some(&author::tagged(None)), act)?;
         self.tables.tags.remove(&tables::tag(repository, tag))?;
         self.tables.tags_of.remove(&tables::tag_of(repository, digest, tag))?;
-        self.tag_version(repository, tag, seq, &TagVersion { digest: None, act: act.clone() })
+        Ok(())
     }
 
     /// See [`crate::storage::meta::MetaStore::delete_manifest`].
@@ -186,10 +252,12 @@ impl Writing<'_> {
         let parts: PartsRow = self.tables.parts.promised(&key)?;
         let tags = self.tags_of(repository, digest)?;
         let what = What::ManifestDeleted { repository: repository.clone(), digest: *digest, tags: tags.clone() };
-        let seq = self.tell(act, what)?;
+        self.tell(act, what)?;
+        let scope = self.scope_of(repository)?;
         for tag in &tags {
-            self.drop_tag(repository, tag, digest, seq, act)?;
+            self.drop_tag(scope, repository, tag, digest, act)?;
         }
+        self.say(author::manifest_topic(scope, repository, digest), None, act)?;
         if let Some(subject) = &row.subject {
             self.tables.referrers.remove(&tables::referrer(repository, &subject.0, digest))?;
         }

@@ -2,13 +2,18 @@
 //!
 //! Owns no state. A read opens only the tables it needs: opening one costs as much as a lookup.
 
+use protocol::record::Held;
+use protocol::view::Topic;
 use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 
 use super::failure::Failure;
+use super::records::{self, Library, TopicRow};
 use super::tables::{self, Kind, TOTALS, View};
-use crate::storage::meta::rows::{self, HeldRow, LinkRow, ManifestRow, TagRow, Totals};
+use crate::storage::meta::author;
+use crate::storage::meta::rows::{self, HeldRow, LinkRow, ManifestRow, ProjectRow, TagRow, Totals};
 use crate::storage::meta::{
-    BlobRow, Candidate, Counts, Event, Listing, Page, Project, Referrer, StoredManifest, TagVersion, TextRoom, Verdict,
+    BlobRow, Candidate, Conflict, Counts, Event, Listing, Page, Project, RecordAt, Referrer, StoredManifest,
+    TagVersion, TextRoom, Verdict, pushed_as,
 };
 
 /// What [`crate::storage::meta::MetaStore::hold_blob`] finds before it decides whether to write.
@@ -26,11 +31,13 @@ impl View {
     }
 
     pub(super) fn project(&self, name: &ProjectName) -> Result<Option<Project>, Failure> {
-        self.projects()?.get(name.as_str().as_bytes())
+        Ok(self.projects()?.get::<ProjectRow>(name.as_str().as_bytes())?.map(|row| row.project))
     }
 
     pub(super) fn project_page(&self, page: &Page) -> Result<Listing<Project>, Failure> {
-        self.projects()?.page(&[], after(page), page.limit, |_, value| rows::decode(value).map(Some))
+        self.projects()?.page(&[], after(page), page.limit, |_, value| {
+            rows::decode::<ProjectRow>(value).map(|row| Some(row.project))
+        })
     }
 
     pub(super) fn project_bytes(&self, name: &ProjectName) -> Result<u64, Failure> {
@@ -93,14 +100,85 @@ impl View {
         Ok(Some(listing))
     }
 
-    pub(super) fn versions(
+    pub(super) fn tag_history(
         &self,
         repository: &RepositoryName,
         tag: &Tag,
         limit: usize,
     ) -> Result<Vec<TagVersion>, Failure> {
-        let prefix = tables::tag_versions(repository, tag);
-        Ok(self.tag_history()?.page(&prefix, None, limit, |_, value| rows::decode(value).map(Some))?.items)
+        let project = self.projects()?.get::<ProjectRow>(repository.project_str().as_bytes())?;
+        let Some(ProjectRow { scope, .. }) = project else { return Ok(Vec::new()) };
+        let Some(TopicRow { number, .. }) = self.topic(&author::tag_topic(scope, repository, tag))? else {
+            return Ok(Vec::new());
+        };
+        let (numbers, records) = (self.numbers()?, self.records()?);
+        let library = Library { numbers: &numbers, records: &records };
+        let version = |number: &u64| {
+            let held = library.promised(*number)?;
+            TagVersion::read(&held).map_err(|why| records.damaged(&number.to_be_bytes(), why))
+        };
+        self.versions()?.versions_of(number, limit)?.iter().map(version).collect()
+    }
+
+    pub(super) fn deleted_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<MediaType>, Failure> {
+        let project = self.projects()?.get::<ProjectRow>(repository.project_str().as_bytes())?;
+        let Some(ProjectRow { scope, .. }) = project else { return Ok(None) };
+        let Some(row) = self.topic(&author::manifest_topic(scope, repository, digest))? else { return Ok(None) };
+        if self.manifests()?.has(&tables::item(repository, digest))? {
+            return Ok(None);
+        }
+        let (numbers, records) = (self.numbers()?, self.records()?);
+        let library = Library { numbers: &numbers, records: &records };
+        for number in self.versions()?.versions_of(row.number, usize::MAX)? {
+            if let Some(media_type) = pushed_as(&library.promised(number)?) {
+                return Ok(Some(media_type));
+            }
+        }
+        Ok(None)
+    }
+
+    fn topic(&self, topic: &Topic) -> Result<Option<TopicRow>, Failure> {
+        self.topics()?.get(&records::topic(&topic.scope, topic.kind, &topic.key))
+    }
+
+    pub(super) fn record_page(&self, after: Option<&RecordAt>, limit: usize) -> Result<Listing<Held>, Failure> {
+        let after = after.map(|at| records::moment(&at.scope, at.time, &at.id));
+        let (numbers, records) = (self.numbers()?, self.records()?);
+        let library = Library { numbers: &numbers, records: &records };
+        let ids = self.moments()?.page(&[], after.as_deref(), limit, |key, _| {
+            records::read_moment(key).map(Some).ok_or_else(|| "the time can't be read".into())
+        })?;
+        let items = ids.items.iter().map(|id| library.promised_id(id)).collect::<Result<_, _>>()?;
+        Ok(Listing { items, more: ids.more })
+    }
+
+    pub(super) fn heads(&self, topic: &Topic) -> Result<Vec<Held>, Failure> {
+        let row = self.topic(topic)?.unwrap_or_default();
+        let (numbers, records) = (self.numbers()?, self.records()?);
+        let library = Library { numbers: &numbers, records: &records };
+        row.heads.iter().map(|id| library.promised_id(id)).collect()
+    }
+
+    pub(super) fn conflicts(&self, limit: usize) -> Result<Vec<Conflict>, Failure> {
+        let (numbers, records) = (self.numbers()?, self.records()?);
+        let library = Library { numbers: &numbers, records: &records };
+        let found = self.topics()?.page(&[], None, limit, |key, row| {
+            let row: TopicRow = rows::decode(row)?;
+            if row.heads.len() < 2 {
+                return Ok(None);
+            }
+            let topic = records::read_topic(key).ok_or("the topic can't be read")?;
+            Ok(Some((topic, row.heads)))
+        })?;
+        let conflict = |(topic, heads): (Topic, Vec<_>)| {
+            let heads = heads.iter().map(|id| library.promised_id(id)).collect::<Result<_, _>>()?;
+            Ok(Conflict { topic, heads })
+        };
+        found.items.into_iter().map(conflict).collect()
     }
 
     pub(super) fn repository_page(&self, page: &Page) -> Result<Listing<RepositoryName>, Failure> {

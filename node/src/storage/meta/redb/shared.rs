@@ -14,7 +14,7 @@ use super::backend::{End, Fate, Frozen, OnDisk};
 use super::failure::Failure;
 use super::tables::View;
 use crate::storage::health::Health;
-use crate::storage::meta::MetaError;
+use crate::storage::meta::{Author, MetaError};
 
 /// The database and what must be known to open it again.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub(super) struct Shared {
     sync: bool,
     cache: usize,
     pub(super) health: Health,
+    pub(super) author: Author,
 }
 
 #[derive(Debug)]
@@ -52,11 +53,12 @@ impl Shared {
         sync: bool,
         cache: usize,
         health: Health,
+        author: Author,
         last_event: u64,
     ) -> Result<Self, MetaError> {
         let open = Open::on_disk(Arc::clone(&file), sync, cache).map_err(Failure::from)?;
-        super::prepare(&open.database, last_event)?;
-        Ok(Self { open: RwLock::new(open), file, sync, cache, health })
+        super::prepare(&open.database, &author, last_event)?;
+        Ok(Self { open: RwLock::new(open), file, sync, cache, health, author })
     }
 
     fn opened(&self) -> RwLockReadGuard<'_, Open> {

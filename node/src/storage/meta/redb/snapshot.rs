@@ -99,6 +99,10 @@ fn copy_table(from: &ReadTransaction, to: &Database, table: Definition) -> Resul
             let mut target = transaction.open_table(table)?;
             for row in rows.by_ref() {
                 let (key, value) = row?;
+                // Whoever goes on from a copy does not know what was written since: it begins a new incarnation.
+                if tables::name(&table) == tables::AUTHOR && key.value() == tables::PEN {
+                    continue;
+                }
                 bytes += key.value().len() + value.value().len();
                 target.insert(key.value(), value.value())?;
                 if bytes >= BATCH {

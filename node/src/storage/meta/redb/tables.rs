@@ -66,7 +66,24 @@ macro_rules! tables {
 tables! {
     /// Setting name → its bytes, as given.
     settings = "settings_1";
-    /// Project → [`crate::storage::meta::Project`].
+    /// Record → its number, eight bytes.
+    numbers = "record_numbers_1";
+    /// Number → header and value of a record (`records.rs`).
+    records = "records_1";
+    /// [`super::records::topic`] → [`super::records::TopicRow`].
+    topics = "record_topics_1";
+    /// Topic, time and record, by number → nothing: the versions of a topic, newest first.
+    versions = "record_versions_1";
+    /// Record and follower, by number → nothing: which records name one as their predecessor.
+    followers = "record_followers_1";
+    /// Author, place and record → nothing: what an author wrote where.
+    places = "record_places_1";
+    /// [`super::records::moment`] → nothing: the records of a scope by time.
+    moments = "record_times_1";
+    /// [`PEN`] → [`crate::storage::meta::author::Pen`], which no copy has; [`CLOCK`] → the last time given out;
+    /// [`KEY`] → the key of the author.
+    author = "author_1";
+    /// Project → [`rows::ProjectRow`].
     projects = "projects_1";
     /// Project → bytes it holds.
     usage = "project_usage_1";
@@ -74,8 +91,6 @@ tables! {
     repositories = "repositories_1";
     /// [`tag`] → [`rows::TagRow`].
     tags = "tags_1";
-    /// [`tag_version`] → [`crate::storage::meta::TagVersion`], newest first.
-    tag_history = "tag_history_1";
     /// [`tag_of`] → nothing: the tags that name a manifest.
     tags_of = "tags_by_digest_1";
     /// [`item`] of a manifest → [`rows::ManifestRow`].
@@ -104,10 +119,18 @@ tables! {
 
 /// The one key of the totals table.
 pub(super) const TOTALS: &[u8] = b"totals";
+/// The table of the author.
+pub(super) const AUTHOR: &str = "author_1";
+/// Where the author's hand is.
+pub(super) const PEN: &[u8] = b"pen";
+/// The last time given out: what of the pen a copy has, too.
+pub(super) const CLOCK: &[u8] = b"clock";
+/// Who signed the records here, and goes on signing.
+pub(super) const KEY: &[u8] = b"key";
 /// The setting that holds the format of these tables.
 pub(super) const FORMAT_SETTING: &str = "meta.format";
 /// The format this program writes: the set of tables and what their keys mean.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// As what a repository holds bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +162,7 @@ impl View {
 }
 
 /// Joins parts of a key.
-fn join(parts: &[&[u8]]) -> Vec<u8> {
+pub(super) fn join(parts: &[&[u8]]) -> Vec<u8> {
     let mut key = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
     for part in parts {
         key.extend_from_slice(part);
@@ -155,16 +178,6 @@ pub(super) fn repository(name: &RepositoryName) -> Vec<u8> {
 /// A tag of a repository.
 pub(super) fn tag(name: &RepositoryName, tag: &Tag) -> Vec<u8> {
     join(&[name.as_str().as_bytes(), b"\0", tag.as_str().as_bytes()])
-}
-
-/// What the versions of a tag begin with.
-pub(super) fn tag_versions(name: &RepositoryName, tag: &Tag) -> Vec<u8> {
-    join(&[name.as_str().as_bytes(), b"\0", tag.as_str().as_bytes(), b"\0"])
-}
-
-/// A version of a tag, made by the event at `seq`. The newest sorts first.
-pub(super) fn tag_version(name: &RepositoryName, tag: &Tag, seq: u64) -> Vec<u8> {
-    join(&[&tag_versions(name, tag), &(u64::MAX - seq).to_be_bytes()])
 }
 
 /// Something with a digest in a repository; also what [`tag_of`] begins with.

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use protocol::identity::NodeSecret;
+use protocol::record::{Held, HybridTime, Incarnation, RecordId, RecordSet, Records as _};
 use protocol::seam::FileSystem;
 use protocol::{ContentRoot, Digest, RepositoryName, Timestamp};
 
 use super::memory_disk::MemoryDisk;
 use super::{OpenRedb, RedbMeta, newest_good, prune, snapshots};
 use crate::storage::Health;
-use crate::storage::meta::{Act, LinkBlob, MetaError, MetaStore, Project};
+use crate::storage::meta::author;
+use crate::storage::meta::{Act, Author, Choice, DecideTag, Decided, LinkBlob, MetaError, MetaStore, Project};
 use crate::workers::Scope;
 
 const PATH: &str = "/data/meta.redb";
@@ -36,6 +39,7 @@ impl Node {
             cache: 1 << 20,
             sync: true,
             health: health.clone(),
+            author: crate::storage::meta::tests_author(),
             scope: scope.clone(),
         };
         Ok(Self { meta: RedbMeta::open(options)?, health, scope })
@@ -314,10 +318,22 @@ async fn a_group_without_room_goes_in_smaller_ones() {
 async fn a_newer_format_is_refused() {
     let disk = MemoryDisk::default();
     let node = Node::with_project(&disk).await;
-    node.meta.put_setting(super::FORMAT_SETTING, b"2".to_vec()).await.unwrap();
+    node.meta.put_setting(super::FORMAT_SETTING, b"3".to_vec()).await.unwrap();
     node.close().await;
     match Node::try_open(&disk, PATH).map(|_| ()) {
-        Err(MetaError::Engine(why)) => assert!(why.contains("format 2") && why.contains("newer"), "{why}"),
+        Err(MetaError::Engine(why)) => assert!(why.contains("format 3") && why.contains("newer"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_before_there_were_records_is_refused() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    node.meta.put_setting(super::FORMAT_SETTING, b"1".to_vec()).await.unwrap();
+    node.close().await;
+    match Node::try_open(&disk, PATH).map(|_| ()) {
+        Err(MetaError::Engine(why)) => assert!(why.contains("format 1") && why.contains("rebuild-index"), "{why}"),
         other => panic!("{other:?}"),
     }
 }
@@ -359,8 +375,11 @@ async fn a_snapshot_is_a_whole_copy_and_the_newest_good_one_is_found() {
     let before = disk.bytes(&dir.join("meta-2.redb"));
     // Damaged, cut short, and no database at all.
     let mut bytes = disk.bytes(&dir.join("meta-3.redb"));
-    let middle = bytes.windows(8).rposition(|window| window == b"projects").unwrap_or(bytes.len() / 2);
-    bytes[middle] ^= 1;
+    let named: Vec<usize> = (0..bytes.len() - 8).filter(|at| bytes[*at..].starts_with(b"projects")).collect();
+    assert!(!named.is_empty());
+    for at in named {
+        bytes[at] ^= 1;
+    }
     disk.put(&dir.join("meta-3.redb"), bytes);
     disk.put(&dir.join("meta-4.redb"), before[..before.len() / 3].to_vec());
     disk.put(&dir.join("meta-5.redb"), b"not a database".to_vec());
@@ -416,5 +435,187 @@ async fn a_snapshot_the_disk_has_no_room_for_writes_nothing() {
     assert!(node.health.read_only().is_none());
     disk.dials.full.store(false, Ordering::SeqCst);
     node.meta.snapshot(dir, "a").unwrap();
+    node.close().await;
+}
+
+/// Where the records stand among those of their author, and their times, oldest first.
+async fn positions(node: &Node) -> Vec<(Incarnation, u64, HybridTime)> {
+    let all = node.meta.records(None, 1000).await.unwrap().items;
+    let place = |held: &Held| held.record.body().unwrap().position;
+    let mut told: Vec<_> =
+        all.iter().map(|held| (held.record.time(), place(held))).map(|(t, p)| (p.incarnation, p.seq, t)).collect();
+    told.sort_by_key(|(_, _, time)| *time);
+    told
+}
+
+async fn make(node: &Node, name: &str) {
+    let project = Project { name: name.parse().unwrap(), public: true, sparse: false, created: act().at };
+    assert!(node.meta.create_project(project, act()).await.unwrap());
+}
+
+#[tokio::test]
+async fn places_and_times_go_on_over_a_restart_and_anew_from_a_copy() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    make(&node, "a").await;
+    let copy = node.meta.snapshot(Path::new(SNAPSHOTS), "1").unwrap();
+    let crashed = disk.bytes(Path::new(PATH));
+    node.close().await;
+    disk.put(Path::new(PATH), crashed);
+    let node = Node::open(&disk);
+    make(&node, "b").await;
+    let told = positions(&node).await;
+    assert_eq!(told.iter().map(|(_, seq, _)| *seq).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(told.windows(2).all(|pair| pair[0].0 == pair[1].0 && pair[0].2 < pair[1].2), "{told:?}");
+    node.close().await;
+    // The copy does not know of b. Whatever it gives out now must not be taken for it.
+    let node = Node::try_open(&disk, copy.to_str().unwrap()).unwrap();
+    make(&node, "c").await;
+    let after = positions(&node).await;
+    assert_eq!(after[..2], told[..2]);
+    assert!(after[2].0 != told[2].0 && after[2].1 == 1 && after[2].2 > told[1].2, "{after:?}");
+    node.close().await;
+}
+
+#[tokio::test]
+async fn a_file_put_back_from_before_the_audit_log_begins_a_new_incarnation() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    node.close().await;
+    for (last_event, same) in [(1, true), (3, false), (4, true)] {
+        let (health, scope) = (Health::new(), Scope::new());
+        let options = OpenRedb {
+            fs: Arc::new(disk.clone()),
+            path: PATH.into(),
+            cache: 1 << 20,
+            sync: true,
+            health: health.clone(),
+            author: crate::storage::meta::tests_author(),
+            scope: scope.clone(),
+        };
+        let node = Node { meta: RedbMeta::open_after(options, last_event).unwrap(), health, scope };
+        make(&node, &format!("p{last_event}{same}")).await;
+        let told = positions(&node).await;
+        let [.., before, last] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(before.0 == last.0, same, "{last_event}: {told:?}");
+        // As if its events had been told.
+        node.meta.acknowledge(99).await.unwrap();
+        node.close().await;
+    }
+}
+
+#[tokio::test]
+async fn records_of_another_node_are_not_gone_on_with() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    node.close().await;
+    let secret = NodeSecret::from_seed([8; 32]);
+    let options = OpenRedb {
+        fs: Arc::new(disk.clone()),
+        path: PATH.into(),
+        cache: 1 << 20,
+        sync: true,
+        health: Health::new(),
+        author: Author::new(secret, Arc::new(crate::world::RealEntropy)),
+        scope: Scope::new(),
+    };
+    match RedbMeta::open(options).map(|_| ()) {
+        Err(MetaError::Engine(why)) => assert!(why.contains("together"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_record_is_told_with_its_table() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    let held = node.meta.records(None, 1).await.unwrap().items.remove(0);
+    // The first topic has number 1.
+    let number = 2_u64.to_be_bytes();
+    let whole = node.meta.shared.view().unwrap().records().unwrap().raw(&number).unwrap().unwrap();
+    for at in (0..whole.len()).step_by(7) {
+        for cut in [false, true] {
+            let mut row = whole.to_vec();
+            row[at] ^= 1;
+            row.truncate(if cut { at } else { row.len() });
+            node.meta.queue.write(0, move |writing| writing.tables.records.put_raw(&number, &row)).await.unwrap();
+            let told = node.meta.records(None, 1).await;
+            // The signature is not checked again.
+            let signature = (4 + held.record.as_bytes().len() - 64..4 + held.record.as_bytes().len()).contains(&at);
+            match told {
+                Err(MetaError::Damaged(what)) => assert!(what.contains("records_1"), "{what}"),
+                other => assert!(signature && !cut, "{at} {cut}: {other:?}"),
+            }
+        }
+    }
+    node.close().await;
+}
+
+#[tokio::test]
+async fn the_set_of_records_answers_as_the_one_in_memory() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    for n in 0..5 {
+        let mut push = crate::storage::meta::contract::manifest("library/a", if n % 2 == 0 { "m" } else { "n" });
+        push.tags = vec!["t".parse().unwrap(), format!("t{n}").parse().unwrap()];
+        node.meta.publish_manifest(push).await.unwrap();
+    }
+    let (all, mut memory) = (node.meta.records(None, 1000).await.unwrap().items, RecordSet::default());
+    for held in &all {
+        memory.insert(held.record.clone(), held.value.clone()).unwrap();
+    }
+    let tables = node.meta.shared.view().unwrap().all().unwrap();
+    let set = super::set::Set::new(&tables);
+    let sorted = |mut ids: Vec<RecordId>| {
+        ids.sort_unstable();
+        ids
+    };
+    for held in &all {
+        let (record, body) = (&held.record, held.record.body().unwrap());
+        let (id, scope, kind, key) = (record.id(), record.scope(), body.kind, &body.key);
+        assert_eq!(set.get(&id).unwrap().value, memory.get(&id).unwrap().value);
+        assert_eq!(sorted(set.versions(&scope, kind, key)), memory.versions(&scope, kind, key));
+        assert_eq!(set.followers(&id), memory.followers(&id));
+        assert_eq!(set.keys(&scope, kind), memory.keys(&scope, kind));
+        assert_eq!(set.written_by(&record.author()), memory.written_by(&record.author()));
+        assert_eq!(set.at(&record.author(), body.position), [id]);
+    }
+    assert!(set.get(&RecordId::NONE).is_none());
+    set.end().unwrap();
+    node.close().await;
+}
+
+#[tokio::test]
+async fn a_conflict_is_listed_until_someone_chooses() {
+    let disk = MemoryDisk::default();
+    let node = Node::with_project(&disk).await;
+    let (name, tag): (_, protocol::Tag) = (repository(), "t".parse().unwrap());
+    let mut digests = Vec::new();
+    for content in ["m", "n"] {
+        let mut push = crate::storage::meta::contract::manifest("library/a", content);
+        push.tags = vec![tag.clone()];
+        digests.push(push.digest);
+        node.meta.publish_manifest(push).await.unwrap();
+    }
+    // Another site said m meanwhile, and did not see that this one said n.
+    let (other, its_tag, says) = (name.clone(), tag.clone(), digests[0]);
+    let said = node.meta.queue.write(0, move |writing| {
+        let topic = author::tag_topic(writing.scope_of(&other)?, &other, &its_tag);
+        writing.hear(&topic, &author::tagged(Some(says)), &act())
+    });
+    said.await.unwrap();
+    let conflicts = node.meta.conflicts(9).await.unwrap();
+    assert_eq!(conflicts.iter().map(|conflict| conflict.heads.len()).collect::<Vec<_>>(), [2]);
+    assert_eq!(conflicts[0].topic.key.as_tag(), Some((name.clone(), tag.clone())));
+    let decide = |digest: Digest| {
+        let choice = Choice::Head(digest);
+        node.meta.decide_tag(DecideTag { repository: name.clone(), tag: tag.clone(), choice, act: act() })
+    };
+    assert_eq!(decide(blob(9)).await.unwrap(), Decided::NoHead);
+    assert_eq!(decide(digests[0]).await.unwrap(), Decided::Done(digests[0]));
+    assert!(node.meta.conflicts(9).await.unwrap().is_empty());
+    let found = node.meta.manifest(&name, &protocol::Reference::Tag(tag.clone())).await.unwrap().unwrap();
+    assert_eq!(found.digest, digests[0]);
+    assert_eq!(decide(digests[0]).await.unwrap(), Decided::Settled);
     node.close().await;
 }

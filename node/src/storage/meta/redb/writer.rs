@@ -198,7 +198,7 @@ impl Writer {
     fn commit(&self, group: &mut Vec<Box<dyn Job>>) -> Result<(), Failure> {
         while !group.is_empty() {
             let transaction = self.shared.begin_write()?;
-            let mut writing = Writing::begin(&transaction)?;
+            let mut writing = Writing::begin(&transaction, &self.shared.author)?;
             let mut bad = None;
             for (at, job) in group.iter_mut().enumerate() {
                 match job.apply(&mut writing) {

@@ -1,35 +1,49 @@
 //! One write transaction, as the intents see it: what several of them do alike.
 //!
-//! Owns the figures kept up in [`Totals`] while the transaction runs; nothing of it survives when that is not committed.
+//! Owns the figures kept up in [`Totals`], and the author's pen, while the transaction runs; nothing of them survives
+//! when that is not committed.
 
-use protocol::{Digest, RepositoryName, Tag, Timestamp};
+use protocol::record::ScopeId;
+use protocol::{Digest, RepositoryName, Timestamp};
 use redb::{ReadableTable, WriteTransaction};
 
 use super::failure::Failure;
-use super::tables::{self, Kind, TOTALS, Tables, Writable};
-use crate::storage::meta::rows::{HeldRow, LinkRow, RepositoryRow, Totals};
-use crate::storage::meta::{Act, BlobRow, Candidate, Event, TagVersion, Verdict, What};
+use super::tables::{self, CLOCK, Kind, PEN, TOTALS, Tables, Writable};
+use crate::storage::meta::author::{Author, Pen};
+use crate::storage::meta::rows::{HeldRow, LinkRow, ProjectRow, RepositoryRow, Totals};
+use crate::storage::meta::{Act, BlobRow, Candidate, Event, Verdict, What};
 
-/// All tables, open for writing, and the totals.
+/// All tables, open for writing, the totals, and who writes.
 #[derive(Debug)]
 pub(super) struct Writing<'t> {
     pub(super) tables: Tables<Writable<'t>>,
     pub(super) totals: Totals,
-    before: Totals,
+    pub(super) author: &'t Author,
+    pub(super) pen: Pen,
+    before: (Totals, Pen),
 }
 
 impl<'t> Writing<'t> {
     /// Opens what a transaction works on.
-    pub(super) fn begin(transaction: &'t WriteTransaction) -> Result<Self, Failure> {
+    pub(super) fn begin(transaction: &'t WriteTransaction, author: &'t Author) -> Result<Self, Failure> {
         let tables = Tables::write(transaction)?;
         let totals = tables.totals.get(TOTALS)?.unwrap_or_default();
-        Ok(Self { tables, totals, before: totals })
+        let pen = match tables.author.get(PEN)? {
+            Some(pen) => pen,
+            // A new store, or one that lost sight of what it wrote: a new life begins.
+            None => author.take_up(tables.author.get(CLOCK)?.unwrap_or_default()),
+        };
+        Ok(Self { tables, totals, author, pen, before: (totals, pen) })
     }
 
     /// Closes it; whether there is anything to commit.
     pub(super) fn end(mut self) -> Result<bool, Failure> {
-        if self.totals != self.before {
+        if self.totals != self.before.0 {
             self.tables.totals.put(TOTALS, &self.totals)?;
+        }
+        if self.pen != self.before.1 {
+            self.tables.author.put(PEN, &self.pen)?;
+            self.tables.author.put(CLOCK, &self.pen.last)?;
         }
         Ok(self.tables.changed())
     }
@@ -37,6 +51,11 @@ impl<'t> Writing<'t> {
     /// Whether the project of a repository is there.
     pub(super) fn has_project(&self, repository: &RepositoryName) -> Result<bool, Failure> {
         self.tables.projects.has(repository.project_str().as_bytes())
+    }
+
+    /// The scope of a repository's records, whose project is there.
+    pub(super) fn scope_of(&self, repository: &RepositoryName) -> Result<ScopeId, Failure> {
+        Ok(self.tables.projects.promised::<ProjectRow>(repository.project_str().as_bytes())?.scope)
     }
 
     /// Notes that something was pushed to a repository.
@@ -48,28 +67,16 @@ impl<'t> Writing<'t> {
         Ok(())
     }
 
-    /// Notes an event; answers its position.
-    pub(super) fn tell(&mut self, act: &Act, what: What) -> Result<u64, Failure> {
+    /// Notes an event.
+    pub(super) fn tell(&mut self, act: &Act, what: What) -> Result<(), Failure> {
         let seq = self.totals.next_event.max(1);
         self.totals.next_event = seq + 1;
-        self.tables.outbox.put(&tables::position(seq), &Event { seq, act: act.clone(), what })?;
-        Ok(seq)
+        self.tables.outbox.put(&tables::position(seq), &Event { seq, act: act.clone(), what })
     }
 
     /// Lets the next event have a position no lower than `at_least`.
     pub(super) fn raise_events(&mut self, at_least: u64) {
         self.totals.next_event = self.totals.next_event.max(at_least);
-    }
-
-    /// Notes what a tag names from now on. `seq` is the event that made it so, which orders the versions.
-    pub(super) fn tag_version(
-        &mut self,
-        repository: &RepositoryName,
-        tag: &Tag,
-        seq: u64,
-        version: &TagVersion,
-    ) -> Result<(), Failure> {
-        self.tables.tag_history.put(&tables::tag_version(repository, tag, seq), version)
     }
 
     /// Notes a candidate.

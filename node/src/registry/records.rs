@@ -1,0 +1,214 @@
+//! What the records tell a person: the history of a tag, conflicts, and the words that settle them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::record::Held;
+use protocol::{Digest, Manifest, Reference, RepositoryName, Tag, Timestamp, manifest};
+use serde::{Deserialize, Serialize};
+
+use super::manifests::intent;
+use super::{Fault, ManifestError, Registry};
+use crate::policy::AdminPermit;
+use crate::storage::blobs::BlobStoreError;
+use crate::storage::meta::{Choice, Conflict, DecideTag, Decided, MetaError, TagVersion};
+use crate::storage::store::StoreError;
+
+/// Most versions, or conflicts, in one answer.
+const MOST: usize = 1000;
+
+/// Why something was not shown, or not settled.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordsError {
+    /// Nothing was ever said of the tag.
+    #[error("nothing was ever said of this tag here")]
+    Unknown,
+    /// There is nothing to undo or to choose.
+    #[error("there is nothing to settle: the tag is not deleted, or there is no conflict about it")]
+    Settled,
+    /// No side of the conflict names that.
+    #[error("no side of the conflict names that digest")]
+    NoHead,
+    /// The manifest is not in the repository.
+    #[error("the manifest {0} is not in this repository any more: push it again")]
+    ManifestGone(Digest),
+    /// The bytes of the manifest are not here, or are no manifest.
+    #[error("the bytes of that manifest are not here any more: push it again")]
+    BytesGone,
+    /// What it needs is not here any more.
+    #[error("that manifest can't come back: {0}")]
+    Refused(ManifestError),
+    /// Not the client's fault.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<ManifestError> for RecordsError {
+    fn from(error: ManifestError) -> Self {
+        match error {
+            ManifestError::Fault(fault) => Self::Fault(fault),
+            ManifestError::Invalid(_) | ManifestError::DigestMismatch { .. } => Self::BytesGone,
+            ManifestError::Unknown
+            | ManifestError::Missing { .. }
+            | ManifestError::WrongSize { .. }
+            | ManifestError::NoProject
+            | ManifestError::TooManyTags { .. }
+            | ManifestError::TooManyChildren => Self::Refused(error),
+        }
+    }
+}
+
+impl From<MetaError> for RecordsError {
+    fn from(error: MetaError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// One version, as people and programs read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// What the tag names by it; `None`: it deletes the tag, or does not speak of one.
+    pub digest: Option<Digest>,
+    /// Who is behind it.
+    pub actor: String,
+    /// When, in milliseconds since 1970.
+    pub at: Timestamp,
+    /// The record.
+    pub record: String,
+}
+
+/// A conflict, as people and programs read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contested {
+    /// What kind of thing it is about.
+    pub kind: String,
+    /// Which one: `repository:tag`, `repository@digest`, or the key as it stands.
+    pub what: String,
+    /// The sides, the one in force first.
+    pub heads: Vec<Said>,
+}
+
+impl Said {
+    fn version(version: &TagVersion) -> Self {
+        let TagVersion { digest, actor, at, record } = version;
+        Self { digest: *digest, actor: actor.as_ref().to_owned(), at: *at, record: record.to_string() }
+    }
+
+    fn head(held: &Held) -> Self {
+        TagVersion::read(held).map_or_else(|_| Self::other(held), |version| Self::version(&version))
+    }
+
+    /// A version of something else than a tag.
+    fn other(held: &Held) -> Self {
+        let record = &held.record;
+        let actor = record.body().map(|body| body.actor.clone()).unwrap_or_default();
+        Self { digest: None, actor, at: record.time().moment(), record: record.id().to_string() }
+    }
+}
+
+impl Contested {
+    fn new(conflict: &Conflict) -> Self {
+        let key = &conflict.topic.key;
+        let tag = key.as_tag().map(|(repository, tag)| format!("{repository}:{tag}"));
+        let manifest = || key.as_manifest().map(|(repository, digest)| format!("{repository}@{digest}"));
+        Self {
+            kind: conflict.topic.kind.to_string(),
+            what: tag.or_else(manifest).unwrap_or_else(|| key.as_bytes().escape_ascii().to_string()),
+            heads: conflict.heads.iter().map(Said::head).collect(),
+        }
+    }
+}
+
+impl Registry {
+    /// Versions of a tag, newest first, at most `limit`; none when nothing was ever said of it.
+    ///
+    /// # Errors
+    /// [`RecordsError::Unknown`].
+    pub async fn tag_history(
+        &self,
+        _permit: &AdminPermit,
+        repository: &RepositoryName,
+        tag: &Tag,
+        limit: usize,
+    ) -> Result<Vec<Said>, RecordsError> {
+        let versions = self.store.meta().tag_history(repository, tag, limit.clamp(1, MOST)).await?;
+        if versions.is_empty() {
+            return Err(RecordsError::Unknown);
+        }
+        Ok(versions.iter().map(Said::version).collect())
+    }
+
+    /// Conflicts nobody has settled.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn conflicts(&self, _permit: &AdminPermit) -> Result<Vec<Contested>, Fault> {
+        Ok(self.store.meta().conflicts(MOST).await?.iter().map(Contested::new).collect())
+    }
+
+    /// Settles what a tag names; answers with that.
+    ///
+    /// # Errors
+    /// [`RecordsError`]; then nothing was written.
+    pub async fn decide_tag(
+        &self,
+        permit: &AdminPermit,
+        repository: RepositoryName,
+        tag: Tag,
+        choice: Choice,
+        request: &Arc<str>,
+    ) -> Result<Digest, RecordsError> {
+        let act = self.act(permit.principal(), request);
+        match self.store.meta().decide_tag(DecideTag { repository, tag, choice, act }).await? {
+            Decided::Done(digest) => Ok(digest),
+            Decided::Unknown => Err(RecordsError::Unknown),
+            Decided::Settled => Err(RecordsError::Settled),
+            Decided::NoHead => Err(RecordsError::NoHead),
+            Decided::ManifestGone(digest) => Err(RecordsError::ManifestGone(digest)),
+        }
+    }
+
+    /// Lets a deleted manifest be part of its repository again, while its bytes are here: by a push of them.
+    ///
+    /// # Errors
+    /// [`RecordsError`]; then nothing was written.
+    pub async fn undelete_manifest(
+        &self,
+        permit: &AdminPermit,
+        repository: &RepositoryName,
+        digest: &Digest,
+        request: &Arc<str>,
+    ) -> Result<(), RecordsError> {
+        let act = self.act(permit.principal(), request);
+        let meta = self.store.meta();
+        let project = meta.project(&repository.project()).await?.ok_or(RecordsError::Unknown)?;
+        if meta.manifest(repository, &Reference::Digest(*digest)).await?.is_some() {
+            return Err(RecordsError::Settled);
+        }
+        let media_type = meta.deleted_manifest(repository, digest).await?.ok_or(RecordsError::Unknown)?;
+        let body = self.bytes_of(digest).await?.ok_or(RecordsError::BytesGone)?;
+        let parsed = Manifest::parse(&body, Some(&media_type)).map_err(ManifestError::from)?;
+        Ok(self.publish(intent(repository, *digest, &parsed, body, &project, act)).await?)
+    }
+
+    /// The bytes of a manifest nobody may hold any more; `None` when they are gone, or not what their name says.
+    async fn bytes_of(&self, digest: &Digest) -> Result<Option<Bytes>, Fault> {
+        let Some(blob) = self.store.open(digest)?.filter(|blob| blob.size <= manifest::MAX_BYTES as u64) else {
+            return Ok(None);
+        };
+        let digest = *digest;
+        let work = move || -> std::io::Result<Option<Bytes>> {
+            let mut bytes = vec![0; usize::try_from(blob.size).map_err(std::io::Error::other)?];
+            let mut at = 0;
+            while at < bytes.len() {
+                match blob.file.read_at(&mut bytes[at..], at as u64)? {
+                    0 => break,
+                    read => at += read,
+                }
+            }
+            Ok((Digest::of(digest.algorithm(), &bytes) == digest).then(|| bytes.into()))
+        };
+        let read = self.scope.run_blocking("undelete", work).await?;
+        Ok(read.map_err(|error| StoreError::from(BlobStoreError::from(error)))?)
+    }
+}
