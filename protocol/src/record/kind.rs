@@ -204,8 +204,10 @@ impl RecordKey {
 
     fn split(&self) -> Option<(RepositoryName, &[u8])> {
         let at = self.0.iter().position(|&byte| byte == 0)?;
-        let name = std::str::from_utf8(&self.0[..at]).ok()?.parse().ok()?;
-        Some((name, &self.0[at + 1..]))
+        let text = std::str::from_utf8(&self.0[..at]).ok()?;
+        let name: RepositoryName = text.parse().ok()?;
+        // Names are read in docker's short form, too: a second key of the same tag would be a topic beside it.
+        (name.as_str() == text).then_some((name, &self.0[at + 1..]))
     }
 
     /// The bytes.
@@ -233,6 +235,13 @@ mod tests {
         assert_eq!(RecordKey::manifest(&repository, &digest).as_manifest(), Some((repository, digest)));
         assert_eq!(RecordKey::named("x").as_tag(), None);
         assert!(RecordKey::from_bytes(vec![0; MAX_KEY + 1]).is_none());
+    }
+
+    #[test]
+    fn a_tag_has_one_key() {
+        let short = RecordKey::from_bytes(b"app\0v1".to_vec()).unwrap();
+        assert_eq!(short.as_tag(), None, "the key of library/app:v1 says so in full");
+        assert!(RecordKey::from_bytes(b"library/app\0v1".to_vec()).unwrap().as_tag().is_some());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //!   incarnation, and what those cover. **Heads** are the valid versions that no valid version covers one-sidedly.
 //! - **Live** is the greatest head by [`Rank`] that is no delete; deletes never compete. Two heads that are no deletes
 //!   are a **conflict**: shown, and all kept, until someone resolves it ([`View::resolve`]). What is *in force*
-//!   meanwhile is for some kinds the stricter of them ([`effective`]).
+//!   meanwhile is for some kinds the stricter of them ([`effective()`]).
 //!
 //! [`View`] keeps that up to date over a store, [`Kept`], which owns all state; nothing else here has any. Whatever the
 //! order of arrival, the kept view is the one computed from scratch ([`View::from_scratch`]).
