@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::standing::{Counted, Ending, Extent, Judged, Standing, upto};
-use super::{Compromise, Endorsement, Grant, Lists, Target, Trust, Verdict, Void};
+use super::{Compromise, Endorsement, Grant, Lists, Revocation, Target, Trust, Verdict, Void};
 use crate::identity::NodeKey;
 use crate::record::value::Value;
 use crate::record::{Action, Held, Incarnation, Kind, MeshId, Position, Record, RecordId, ScopeId};
@@ -37,19 +37,20 @@ struct Acts {
     lifted: BTreeSet<RecordId>,
 }
 
-/// An endorsement that counts.
+/// An endorsement that counts, of a node in a scope.
 struct Endorsed<'a> {
     id: RecordId,
     by: NodeKey,
     level: u32,
-    scope: ScopeId,
     what: &'a Endorsement,
 }
 
 struct Evaluation<'a> {
     trust: Trust,
     acts: &'a Acts,
-    endorsed: Vec<Endorsed<'a>>,
+    endorsed: BTreeMap<(NodeKey, ScopeId), Vec<Endorsed<'a>>>,
+    /// The endorsements among them.
+    counted: BTreeSet<RecordId>,
     /// Suspensions and revocations that count, with their levels: a later level may let in whom they are about.
     said: Vec<(&'a Act, u32)>,
 }
@@ -62,9 +63,14 @@ impl Trust {
         let mut acts = Acts::read(&ScopeId::trust(&mesh), records);
         acts.lifted = acts.lifted_by(&root);
         let trust = Self { root, mesh, grants: BTreeMap::new(), nodes: BTreeMap::new(), known: acts.known(&root) };
-        let mut evaluation = Evaluation { trust, acts: &acts, endorsed: Vec::new(), said: Vec::new() };
+        let (endorsed, counted) = (BTreeMap::new(), BTreeSet::new());
+        let mut evaluation = Evaluation { trust, acts: &acts, endorsed, counted, said: Vec::new() };
         for level in 0..MAX_LEVEL {
             evaluation.level(level);
+            // Nobody is left who could say more.
+            if !evaluation.trust.grants.values().any(|counted| counted.level == level + 1) {
+                break;
+            }
         }
         evaluation.trust
     }
@@ -92,10 +98,28 @@ impl Acts {
                 _ => {}
             }
         }
+        let accused = acts.accused();
+        acts.endorsements.retain(|act| matches!(&act.value, Value::Endorsement(what) if accused.contains(&what.node)));
         for some in [&mut acts.grants, &mut acts.revocations, &mut acts.suspensions, &mut acts.endorsements] {
             some.sort_unstable_by_key(|act| act.record.id());
         }
         acts
+    }
+
+    /// Nodes that anyone calls compromised, with the right or without: endorsing others comes to nothing.
+    fn accused(&self) -> BTreeSet<NodeKey> {
+        let node_of = |grant: &RecordId| {
+            let granted = self.grants.iter().find(|act| act.record.id() == *grant)?;
+            if let Value::Grant(grant) = &granted.value { Some(grant.node) } else { None }
+        };
+        let accused = self.revocations.iter().filter_map(|act| match &act.value {
+            Value::Revocation(Revocation { target, verdict: Verdict::Compromised(_) }) => match target {
+                Target::Node(node) => Some(*node),
+                Target::Grant(grant) => node_of(grant),
+            },
+            _ => None,
+        });
+        accused.collect()
     }
 
     /// The root's word names the heads it saw; it lifts what those follow as well: by name, or by a smaller place in the
@@ -156,15 +180,8 @@ impl<'a> Evaluation<'a> {
         // Those of nodes in good standing first: only they may vouch for a node of their own level.
         let (sound, ended): (Vec<_>, Vec<_>) =
             acts.endorsements.iter().partition(|act| !self.trust.is_compromised(&act.record.author()));
-        for act in sound.into_iter().chain(ended) {
-            if self.endorsed.iter().any(|one| one.id == act.record.id()) {
-                continue;
-            }
-            let named = level > 0 && self.is_named_list(act, level);
-            if named || self.counts(act, level, &|_| false) {
-                self.endorse(act, level);
-            }
-        }
+        self.endorse_all(&sound, level);
+        self.endorse_all(&ended, level);
         for act in &acts.grants {
             if self.counts(act, level, &|_| false) {
                 self.grant(act, level);
@@ -231,12 +248,23 @@ impl<'a> Evaluation<'a> {
             })
     }
 
-    fn endorse(&mut self, act: &'a Act, level: u32) {
-        let Value::Endorsement(what) = &act.value else { return };
-        let (id, by, scope) = (act.record.id(), act.record.author(), act.record.scope());
-        self.endorsed.push(Endorsed { id, by, level, scope, what });
-        // Verdicts on the node that are known already get their lists filled; later ones look back at `endorsed`.
-        self.judge_again(&what.node);
+    /// Takes in those that count. Whether one does hangs on none of the others, so the nodes they are about are judged
+    /// again once.
+    fn endorse_all(&mut self, acts: &[&'a Act], level: u32) {
+        let mut nodes = BTreeSet::new();
+        for act in acts {
+            let (id, by, scope) = (act.record.id(), act.record.author(), act.record.scope());
+            let Value::Endorsement(what) = &act.value else { continue };
+            let is_new = !self.counted.contains(&id);
+            let counts = || (level > 0 && self.is_named_list(act, level)) || self.counts(act, level, &|_| false);
+            if is_new && counts() {
+                self.counted.insert(id);
+                self.endorsed.entry((what.node, scope)).or_default().push(Endorsed { id, by, level, what });
+                nodes.insert(what.node);
+            }
+        }
+        // Verdicts that are known already get their lists filled; later ones look back at `endorsed`.
+        nodes.iter().for_each(|node| self.judge_again(node));
     }
 
     fn revoke(&mut self, act: &Act, level: u32) {
@@ -246,6 +274,10 @@ impl<'a> Evaluation<'a> {
             Target::Grant(grant) => self.trust.grants.get(&grant).map(|counted| counted.grant.node),
         };
         let Some(node) = node else { return };
+        let is_known = |standing: &Standing| standing.endings.contains_key(&act.record.id());
+        if self.trust.nodes.get(&node).is_some_and(is_known) {
+            return;
+        }
         let extent = match &revocation.verdict {
             Verdict::Retired { farewell: None } => Extent::Everything,
             Verdict::Retired { farewell: Some(id) } => self.farewell(id, &node),
@@ -303,7 +335,7 @@ impl<'a> Evaluation<'a> {
         scope: &ScopeId,
         lists: &Lists,
     ) -> Judged {
-        let here = || self.endorsed.iter().filter(|one| one.what.node == *node && one.scope == *scope);
+        let here = || self.endorsed.get(&(*node, *scope)).into_iter().flatten();
         let listed: Vec<&Endorsed<'_>> =
             here().filter(|one| one.by == lists.by && one.what.list == lists.list).collect();
         let ids: Vec<RecordId> = listed.iter().map(|one| one.id).collect();
