@@ -417,6 +417,7 @@ impl From<ManifestError> for Error {
             ManifestError::WrongSize { digest, claimed, actual } => Self::bad("MANIFEST_INVALID", error.to_string())
                 .detail(json!({ "digest": digest, "claimed": claimed, "actual": actual })),
             ManifestError::NoProject => Self::no_project(),
+            ManifestError::NotHome(_) => Self::new(StatusCode::CONFLICT, "CONFLICT", error.to_string()),
             ManifestError::TooManyTags { .. } => {
                 Self::new(StatusCode::URI_TOO_LONG, "MANIFEST_INVALID", error.to_string())
             }
@@ -431,6 +432,7 @@ impl From<TagError> for Error {
         match error {
             TagError::UnknownRepository => Self::absent("NAME_UNKNOWN", error.to_string()),
             TagError::Unknown => Self::absent("MANIFEST_UNKNOWN", error.to_string()),
+            TagError::NotHome(_) => Self::new(StatusCode::CONFLICT, "CONFLICT", error.to_string()),
             TagError::Fault(fault) => fault.into(),
         }
     }
@@ -486,7 +488,7 @@ mod tests {
     #[test]
     fn each_room_error_has_its_code() {
         let d = Digest::sha256(b"");
-        let table: [(Error, u16, &str); 21] = [
+        let table: [(Error, u16, &str); 23] = [
             (BlobError::Unknown.into(), 404, "BLOB_UNKNOWN"),
             (BlobError::Damaged.into(), 404, "BLOB_UNKNOWN"),
             (BlobError::Pinned { by: d }.into(), 405, "UNSUPPORTED"),
@@ -495,6 +497,8 @@ mod tests {
             (ManifestError::WrongSize { digest: d, claimed: 1, actual: 2 }.into(), 400, "MANIFEST_INVALID"),
             (ManifestError::DigestMismatch { expected: d, actual: d }.into(), 400, "DIGEST_INVALID"),
             (ManifestError::NoProject.into(), 404, "NAME_UNKNOWN"),
+            (ManifestError::NotHome("shop".into()).into(), 409, "CONFLICT"),
+            (TagError::NotHome("shop".into()).into(), 409, "CONFLICT"),
             (ManifestError::TooManyTags { found: 101 }.into(), 414, "MANIFEST_INVALID"),
             (ManifestError::TooManyChildren.into(), 400, "MANIFEST_INVALID"),
             (manifest::ManifestError::TooLarge { found: 9 }.into(), 413, "SIZE_INVALID"),

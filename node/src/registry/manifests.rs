@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::record::value::MAX_CHILDREN;
-use protocol::{Digest, Manifest, MediaType, Reference, RepositoryName, Tag, manifest};
+use protocol::{Digest, Manifest, MediaType, Reference, Tag, manifest};
 
 use super::{Fault, Registry};
 use crate::policy::{self, Delete, Permit, Pull};
-use crate::storage::meta::{Act, DeletedManifest, Needed, Project, PublishManifest, Published, StoredManifest};
+use crate::storage::meta::{DeletedManifest, PublishManifest, Published, StoredManifest};
 use crate::storage::store::StoreError;
 
 /// Most tags one push may set.
@@ -52,6 +52,9 @@ pub enum ManifestError {
     /// The project is not there, and a push does not make it.
     #[error("the project is not there, and this node makes none on push: create it first")]
     NoProject,
+    /// Tags of the project are written elsewhere.
+    #[error("tags of this project are written at {0} alone: do it there")]
+    NotHome(String),
     /// More tags than one push may set.
     #[error("one push sets at most {MAX_TAGS} tags, this one has {found}")]
     TooManyTags {
@@ -96,6 +99,15 @@ pub struct Pushed {
     pub tags: Vec<Tag>,
 }
 
+/// A manifest that is deleted, durable.
+#[derive(Clone, Debug)]
+pub struct Deleted {
+    /// The tags that named it, and are gone with it.
+    pub tags: Vec<Tag>,
+    /// A live manifest that names it, so that it is served for as long as that is.
+    pub kept_by: Option<Digest>,
+}
+
 impl Registry {
     /// The manifest a reference names.
     ///
@@ -126,8 +138,8 @@ impl Registry {
         let act = self.act(permit.principal(), request);
         let project = self.project_for_push(&permit.repository().project(), &act).await?;
         let project = project.ok_or(ManifestError::NoProject)?;
-        let publish = intent(permit.repository(), digest, &parsed, push.body, &project, act);
-        let publish = PublishManifest { tags: tags.clone(), ..publish };
+        let publish = PublishManifest::of(permit.repository(), digest, &parsed, push.body, self.store.due(), act);
+        let publish = PublishManifest { tags: tags.clone(), sparse: project.sparse, ..publish };
         let subject = publish.subject;
         self.publish(publish).await?;
         Ok(Pushed { digest, subject, tags })
@@ -144,6 +156,7 @@ impl Registry {
                 Err(ManifestError::WrongSize { digest, claimed, actual })
             }
             Published::NoProject => Err(ManifestError::NoProject),
+            Published::NotHome(site) => Err(ManifestError::NotHome(site)),
             Published::TooManyChildren => Err(ManifestError::TooManyChildren),
         }
     }
@@ -172,7 +185,7 @@ impl Registry {
         Ok((digest, tags))
     }
 
-    /// Removes a manifest and the tags that name it.
+    /// Deletes a manifest and the tags that name it.
     ///
     /// # Errors
     /// [`ManifestError::Unknown`].
@@ -181,44 +194,16 @@ impl Registry {
         permit: &Permit<Delete>,
         digest: &Digest,
         request: &Arc<str>,
-    ) -> Result<Vec<Tag>, ManifestError> {
+    ) -> Result<Deleted, ManifestError> {
         let act = self.act(permit.principal(), request);
         self.store.make_room();
         let due = self.store.due();
         let outcome =
             self.store.meta().delete_manifest(permit.repository(), digest, due, act).await.map_err(Fault::from)?;
         match outcome {
-            DeletedManifest::Done { tags } => Ok(tags),
+            DeletedManifest::Done { tags, kept_by } => Ok(Deleted { tags, kept_by }),
             DeletedManifest::Absent => Err(ManifestError::Unknown),
+            DeletedManifest::NotHome(site) => Err(ManifestError::NotHome(site)),
         }
-    }
-}
-
-/// The intent to publish a manifest that was parsed, without tags.
-pub(super) fn intent(
-    repository: &RepositoryName,
-    digest: Digest,
-    parsed: &Manifest,
-    body: Bytes,
-    project: &Project,
-    act: Act,
-) -> PublishManifest {
-    let (required, optional): (Vec<_>, Vec<_>) =
-        parsed.blobs().partition(|blob| !blob.media_type.is_non_distributable());
-    PublishManifest {
-        repository: repository.clone(),
-        digest,
-        root: protocol::tree::root_of(&body),
-        media_type: parsed.kind().media_type(),
-        tags: Vec::new(),
-        blobs: required.iter().map(|d| Needed { digest: d.digest, size: d.size }).collect(),
-        optional_blobs: optional.iter().map(|d| d.digest).collect(),
-        children: parsed.children().iter().map(|d| d.digest).collect(),
-        sparse: project.sparse,
-        subject: parsed.subject().map(|d| d.digest),
-        artifact_type: parsed.artifact_type().cloned(),
-        annotations: parsed.annotations().clone(),
-        bytes: body,
-        act,
     }
 }

@@ -7,11 +7,10 @@ use protocol::record::Held;
 use protocol::{Digest, Manifest, Reference, RepositoryName, Tag, Timestamp, manifest};
 use serde::{Deserialize, Serialize};
 
-use super::manifests::intent;
 use super::{Fault, ManifestError, Registry};
 use crate::policy::AdminPermit;
 use crate::storage::blobs::BlobStoreError;
-use crate::storage::meta::{Choice, Conflict, DecideTag, Decided, MetaError, TagVersion};
+use crate::storage::meta::{Choice, Conflict, DecideTag, Decided, MetaError, PublishManifest, TagVersion};
 use crate::storage::store::StoreError;
 
 /// Most versions, or conflicts, in one answer.
@@ -20,14 +19,16 @@ const MOST: usize = 1000;
 /// Why something was not shown, or not settled.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordsError {
-    /// Nothing was ever said of the tag.
-    #[error("nothing was ever said of this tag here")]
+    /// Nothing was ever said of it.
+    #[error("nothing was ever said of that here: check repository, tag and digest")]
     Unknown,
     /// There is nothing to undo or to choose.
-    #[error("there is nothing to settle: the tag is not deleted, or there is no conflict about it")]
+    #[error(
+        "there is nothing to settle: it is not deleted, and there is no conflict about it (`portolan conflicts list`)"
+    )]
     Settled,
     /// No side of the conflict names that.
-    #[error("no side of the conflict names that digest")]
+    #[error("no side of the conflict names that digest: choose one that `portolan conflicts list` shows")]
     NoHead,
     /// The manifest is not in the repository.
     #[error("the manifest {0} is not in this repository any more: push it again")]
@@ -52,6 +53,7 @@ impl From<ManifestError> for RecordsError {
             | ManifestError::Missing { .. }
             | ManifestError::WrongSize { .. }
             | ManifestError::NoProject
+            | ManifestError::NotHome(_)
             | ManifestError::TooManyTags { .. }
             | ManifestError::TooManyChildren => Self::Refused(error),
         }
@@ -159,12 +161,14 @@ impl Registry {
         request: &Arc<str>,
     ) -> Result<Digest, RecordsError> {
         let act = self.act(permit.principal(), request);
-        match self.store.meta().decide_tag(DecideTag { repository, tag, choice, act }).await? {
+        let due = self.store.due();
+        match self.store.meta().decide_tag(DecideTag { repository, tag, choice, due, act }).await? {
             Decided::Done(digest) => Ok(digest),
             Decided::Unknown => Err(RecordsError::Unknown),
             Decided::Settled => Err(RecordsError::Settled),
             Decided::NoHead => Err(RecordsError::NoHead),
             Decided::ManifestGone(digest) => Err(RecordsError::ManifestGone(digest)),
+            Decided::NotHome(site) => Err(RecordsError::Refused(ManifestError::NotHome(site))),
         }
     }
 
@@ -182,13 +186,14 @@ impl Registry {
         let act = self.act(permit.principal(), request);
         let meta = self.store.meta();
         let project = meta.project(&repository.project()).await?.ok_or(RecordsError::Unknown)?;
-        if meta.manifest(repository, &Reference::Digest(*digest)).await?.is_some() {
-            return Err(RecordsError::Settled);
-        }
-        let media_type = meta.deleted_manifest(repository, digest).await?.ok_or(RecordsError::Unknown)?;
+        let Some(media_type) = meta.deleted_manifest(repository, digest).await? else {
+            let is_here = meta.manifest(repository, &Reference::Digest(*digest)).await?.is_some();
+            return Err(if is_here { RecordsError::Settled } else { RecordsError::Unknown });
+        };
         let body = self.bytes_of(digest).await?.ok_or(RecordsError::BytesGone)?;
         let parsed = Manifest::parse(&body, Some(&media_type)).map_err(ManifestError::from)?;
-        Ok(self.publish(intent(repository, *digest, &parsed, body, &project, act)).await?)
+        let publish = PublishManifest::of(repository, *digest, &parsed, body, self.store.due(), act);
+        Ok(self.publish(PublishManifest { sparse: project.sparse, ..publish }).await?)
     }
 
     /// The bytes of a manifest nobody may hold any more; `None` when they are gone, or not what their name says.

@@ -6,7 +6,7 @@ use protocol::{RepositoryName, Tag};
 
 use super::{Fault, Registry};
 use crate::policy::{CatalogPermit, Delete, Permit, Pull};
-use crate::storage::meta::Listing;
+use crate::storage::meta::{DeletedTag, Listing};
 
 /// Why there are no tags to list or delete.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum TagError {
     /// No such tag.
     #[error("this repository has no such tag")]
     Unknown,
+    /// Tags of the project are written elsewhere.
+    #[error("tags of this project are written at {0} alone: delete it there")]
+    NotHome(String),
     /// Not the client's fault.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -45,8 +48,12 @@ impl Registry {
     pub async fn delete_tag(&self, permit: &Permit<Delete>, tag: &Tag, request: &Arc<str>) -> Result<(), TagError> {
         let act = self.act(permit.principal(), request);
         self.store.make_room();
-        let named = self.store.meta().delete_tag(permit.repository(), tag, act).await.map_err(Fault::from)?;
-        named.map(|_| ()).ok_or(TagError::Unknown)
+        let due = self.store.due();
+        match self.store.meta().delete_tag(permit.repository(), tag, due, act).await.map_err(Fault::from)? {
+            DeletedTag::Done(_) => Ok(()),
+            DeletedTag::Absent => Err(TagError::Unknown),
+            DeletedTag::NotHome(site) => Err(TagError::NotHome(site)),
+        }
     }
 
     /// A page of the repositories, in ASCII order.

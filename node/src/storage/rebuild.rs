@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blobs::{BlobStoreError, Listed};
 use super::meta::check;
-use super::meta::{Act, BlobRow, LinkBlob, Needed, Project, PublishManifest, Published};
+use super::meta::{Act, BlobRow, LinkBlob, Project, PublishManifest, Published};
 use super::reading::{Found, Reading};
 use super::store::{Damage, Store, StoreError};
 use crate::workers::Scope;
@@ -227,6 +227,7 @@ impl Rebuild {
             Published::Missing { .. }
             | Published::WrongSize { .. }
             | Published::NoProject
+            | Published::NotHome(_)
             | Published::TooManyChildren => {
                 self.report.incomplete += 1;
             }
@@ -277,24 +278,8 @@ impl Rebuild {
     }
 
     fn intent(&self, digest: Digest, manifest: &Manifest, bytes: Bytes) -> PublishManifest {
-        let (required, optional): (Vec<_>, Vec<_>) =
-            manifest.blobs().partition(|blob| !blob.media_type.is_non_distributable());
-        PublishManifest {
-            repository: self.repository.clone(),
-            digest,
-            root: protocol::tree::root_of(&bytes),
-            media_type: manifest.kind().media_type(),
-            tags: Vec::new(),
-            blobs: required.iter().map(|blob| Needed { digest: blob.digest, size: blob.size }).collect(),
-            optional_blobs: optional.iter().map(|blob| blob.digest).collect(),
-            children: manifest.children().iter().map(|child| child.digest).collect(),
-            sparse: true,
-            subject: manifest.subject().map(|subject| subject.digest),
-            artifact_type: manifest.artifact_type().cloned(),
-            annotations: manifest.annotations().clone(),
-            bytes,
-            act: self.act(),
-        }
+        let publish = PublishManifest::of(&self.repository, digest, manifest, bytes, self.store.due(), self.act());
+        PublishManifest { sparse: true, ..publish }
     }
 }
 

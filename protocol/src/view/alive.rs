@@ -101,10 +101,20 @@ impl<K: Kept> View<K> {
     }
 
     fn heads_through(&self, topic: &Topic, view: &TopicView, through: Through) -> Vec<RecordId> {
-        if through == Through::Live || view.heads < 2 {
+        if through == Through::Live { view.live.into_iter().collect() } else { self.heads_of(topic, view) }
+    }
+
+    fn heads_of(&self, topic: &Topic, view: &TopicView) -> Vec<RecordId> {
+        if view.heads < 2 {
             return view.live.into_iter().collect();
         }
         self.kept().heads(topic, false, usize::MAX).into_iter().map(|rank| rank.id).collect()
+    }
+
+    /// The heads of a topic that are no deletes: the live one first, then the others, the greater before the lesser.
+    #[must_use]
+    pub fn heads(&self, topic: &Topic) -> Vec<RecordId> {
+        self.heads_of(topic, &self.topic(topic))
     }
 
     /// The repositories of a scope that have a tag or a manifest with a head, ascending.

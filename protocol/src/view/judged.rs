@@ -4,6 +4,7 @@ use super::{ProjectFacts, Rank, Standing, Topic};
 use crate::record::value::{Life, Project, TagMode, Value};
 use crate::record::{Action, Held, Kind, MeshId, Record, RecordId, RecordKey, Records, ScopeId};
 use crate::trust::{Judge, Void};
+use crate::{Digest, RepositoryName, Tag};
 
 /// A value of at most so many bytes is never trimmed.
 pub const TRIMMABLE: u32 = 1024;
@@ -47,6 +48,18 @@ impl Topic {
     #[must_use]
     pub const fn project(scope: ScopeId) -> Self {
         Self { scope, kind: Kind::PROJECT, key: RecordKey::single() }
+    }
+
+    /// The topic of a tag, within the scope of its project.
+    #[must_use]
+    pub fn tag(scope: ScopeId, repository: &RepositoryName, tag: &Tag) -> Self {
+        Self { scope, kind: Kind::TAG, key: RecordKey::tag(repository, tag) }
+    }
+
+    /// The topic of a manifest, within the scope of its project.
+    #[must_use]
+    pub fn manifest(scope: ScopeId, repository: &RepositoryName, digest: &Digest) -> Self {
+        Self { scope, kind: Kind::MANIFEST, key: RecordKey::manifest(repository, digest) }
     }
 
     fn has_sound_key(&self) -> bool {

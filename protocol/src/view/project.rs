@@ -161,6 +161,14 @@ impl<K: Kept> View<K> {
         Some(ProjectView { scope: *scope, name, unseen, contested: facts.contested().collect(), closings })
     }
 
+    /// Who may write tags in a scope, and the epoch to write them under; `None` when its project is not open.
+    #[must_use]
+    pub fn tag_mode(&self, records: &impl Records, scope: &ScopeId) -> Option<(TagMode, u32)> {
+        let Value::Project(project) = self.in_force(records, &Topic::project(*scope))? else { return None };
+        let Life::Open(settings) = project.life else { return None };
+        Some((settings.mode, settings.epoch))
+    }
+
     /// What a name stands for. It means the open project that was made first.
     #[must_use]
     pub fn named(&self, name: &ProjectName) -> Named {

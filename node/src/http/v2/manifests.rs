@@ -1,9 +1,10 @@
 //! `…/manifests/<reference>`: resolve, publish, delete.
 
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, WARNING};
 use http::{HeaderName, HeaderValue, StatusCode};
 use protocol::manifest::MAX_BYTES;
-use protocol::{MediaType, Reference, RepositoryName, Tag};
+use protocol::{Digest, MediaType, Reference, RepositoryName, Tag};
 
 use super::super::Response;
 use super::super::body::{Body, Receiving};
@@ -83,11 +84,21 @@ fn content_type(call: &Call) -> Result<Option<MediaType>, Error> {
 
 pub(super) async fn delete(call: &Call, name: &RepositoryName, reference: &Reference) -> Result<Response, Error> {
     let permit = call.permit::<Delete>(name).await?;
+    let mut response = bare(StatusCode::ACCEPTED);
     match reference {
         Reference::Tag(tag) => call.registry().delete_tag(&permit, tag, &call.id).await?,
         Reference::Digest(digest) => {
-            call.registry().delete_manifest(&permit, digest, &call.id).await?;
+            let deleted = call.registry().delete_manifest(&permit, digest, &call.id).await?;
+            if let Some(warning) = deleted.kept_by.and_then(still_served) {
+                response.headers_mut().insert(WARNING, warning);
+            }
         }
     }
-    Ok(bare(StatusCode::ACCEPTED))
+    Ok(response)
+}
+
+/// Tells who deleted a part of an index that it goes with the index. The form is the distribution specification's.
+fn still_served(index: Digest) -> Option<HeaderValue> {
+    let text = format!("299 - \"deleted; it is served until {index}, which names it, is deleted, too\"");
+    HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
 }

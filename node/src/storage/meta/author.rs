@@ -6,16 +6,16 @@
 
 use std::sync::Arc;
 
+use protocol::Digest;
 use protocol::canonical;
 use protocol::identity::{NodeKey, NodeSecret};
 use protocol::record::value::{self, BlobClaim, Life, MAX_CHILDREN, Pushed, Settings, TagMode, Tagged};
 use protocol::record::{
-    Draft, HybridClock, HybridTime, Incarnation, Kind, MAX_ACTOR, MAX_PREV, MAX_VALUE, Malformed, MeshId, Position,
-    RaiseBound, Record, RecordId, RecordKey, ScopeId,
+    Draft, HybridClock, HybridTime, Incarnation, MAX_ACTOR, MAX_PREV, MAX_VALUE, Malformed, MeshId, Position,
+    RaiseBound, Record, RecordId, ScopeId,
 };
 use protocol::seam::Entropy;
 use protocol::view::Topic;
-use protocol::{Digest, RepositoryName, Tag};
 use serde::{Deserialize, Serialize};
 
 use super::{Act, Project, PublishManifest};
@@ -39,16 +39,6 @@ pub(super) struct Pen {
     pub(super) seq: u64,
     /// The last time given out in any.
     pub(super) last: HybridTime,
-}
-
-/// A tag, within the scope of its project.
-pub(super) fn tag_topic(scope: ScopeId, repository: &RepositoryName, tag: &Tag) -> Topic {
-    Topic { scope, kind: Kind::TAG, key: RecordKey::tag(repository, tag) }
-}
-
-/// A manifest, within the scope of its project.
-pub(super) fn manifest_topic(scope: ScopeId, repository: &RepositoryName, digest: &Digest) -> Topic {
-    Topic { scope, kind: Kind::MANIFEST, key: RecordKey::manifest(repository, digest) }
 }
 
 impl Author {
@@ -150,9 +140,9 @@ fn shortened(actor: &str) -> &str {
     &actor[..end]
 }
 
-/// What a record of a tag says. `None`: it is deleted.
-pub(super) fn tagged(digest: Option<Digest>) -> Vec<u8> {
-    canonical::encode(&Tagged { digest, epoch: 0, home: false })
+/// What a record of a tag says, in an epoch in which every site may write it. `None`: it is deleted.
+pub(super) fn tagged(digest: Option<Digest>, epoch: u32) -> Vec<u8> {
+    canonical::encode(&Tagged { digest, epoch, home: false })
 }
 
 /// What a record of a manifest says, with as many of `claims` as fit; `None` when its children alone are too many.

@@ -6,6 +6,7 @@
 mod blobs;
 mod garbage;
 mod manifests;
+mod others;
 mod random;
 mod records;
 
@@ -105,6 +106,7 @@ pub(in crate::storage) fn manifest(repo: &str, name: &str) -> PublishManifest {
         subject: None,
         artifact_type: None,
         annotations: BTreeMap::new(),
+        due: at(90),
         act: act(10),
     }
 }
@@ -117,6 +119,11 @@ impl Site {
 
     /// The embedded engine on a disk in memory.
     pub(super) fn redb() -> Self {
+        Self { meta: Arc::new(Self::redb_engine()) }
+    }
+
+    /// The engine itself, for checks of what it keeps.
+    pub(super) fn redb_engine() -> RedbMeta {
         let meta = RedbMeta::open(OpenRedb {
             fs: Arc::new(MemoryDisk::default()),
             path: "/data/meta.redb".into(),
@@ -126,7 +133,7 @@ impl Site {
             author: crate::storage::meta::tests_author(),
             scope: Scope::new(),
         });
-        Self { meta: Arc::new(meta.unwrap()) }
+        meta.unwrap()
     }
 
     pub(super) async fn project(&self, name: &str) -> bool {

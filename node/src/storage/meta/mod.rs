@@ -18,6 +18,8 @@ mod author;
 pub mod check;
 #[cfg(test)]
 mod contract;
+mod event;
+mod intent;
 pub mod memory;
 pub mod redb;
 mod rows;
@@ -36,6 +38,11 @@ use protocol::{ContentRoot, Digest, MediaType, ProjectName, Reference, Repositor
 use serde::{Deserialize, Serialize};
 
 pub use author::Author;
+pub use event::{Event, What};
+pub use intent::{
+    Choice, DecideTag, Decided, DeletedManifest, DeletedTag, LinkBlob, MountBlob, Needed, PublishManifest, Published,
+    Taken, UnlinkedBlob,
+};
 pub use protocol::view::Topic;
 
 #[cfg(test)]
@@ -167,136 +174,6 @@ pub struct Listing<T> {
     pub more: bool,
 }
 
-/// Intent: a blob whose bytes are durable becomes part of a repository.
-#[derive(Clone, Debug)]
-pub struct LinkBlob {
-    /// Where.
-    pub repository: RepositoryName,
-    /// What.
-    pub digest: Digest,
-    /// Its length.
-    pub size: u64,
-    /// Its BLAKE3 root.
-    pub root: ContentRoot,
-    /// Until when GC must not take it, whatever names it.
-    pub lease: Timestamp,
-    /// Who and when.
-    pub act: Act,
-}
-
-/// Intent: a blob of one repository becomes part of another.
-#[derive(Clone, Debug)]
-pub struct MountBlob {
-    /// The repository that links it; the caller has shown the right to read there.
-    pub from: RepositoryName,
-    /// Where it is wanted.
-    pub to: RepositoryName,
-    /// What.
-    pub digest: Digest,
-    /// As in [`LinkBlob`].
-    pub lease: Timestamp,
-    /// Who and when.
-    pub act: Act,
-}
-
-/// Content a manifest needs to be here before it is accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Needed {
-    /// The digest.
-    pub digest: Digest,
-    /// The length the descriptor claims.
-    pub size: u64,
-}
-
-/// Intent: a manifest whose bytes are verified and durable becomes part of a repository, with its tags.
-#[derive(Clone, Debug)]
-pub struct PublishManifest {
-    /// Where.
-    pub repository: RepositoryName,
-    /// The digest of `bytes`.
-    pub digest: Digest,
-    /// The exact bytes.
-    pub bytes: Bytes,
-    /// The BLAKE3 root of `bytes`.
-    pub root: ContentRoot,
-    /// The media type it is served under.
-    pub media_type: MediaType,
-    /// Tags that shall name it from now on.
-    pub tags: Vec<Tag>,
-    /// Blobs that must be linked in this repository, and are pinned by it.
-    pub blobs: Vec<Needed>,
-    /// Blobs that are not missed when they are not here (non-distributable layers), and pinned whenever they come.
-    pub optional_blobs: Vec<Digest>,
-    /// Manifests it names as children. Each must be in this repository, unless `sparse`.
-    pub children: Vec<Digest>,
-    /// Whether absent blobs and children are fine. They are pinned all the same, for when they come.
-    pub sparse: bool,
-    /// The manifest it speaks about, which need not be here.
-    pub subject: Option<Digest>,
-    /// What a referrers listing shows.
-    pub artifact_type: Option<MediaType>,
-    /// What a referrers listing shows.
-    pub annotations: BTreeMap<String, String>,
-    /// Who and when.
-    pub act: Act,
-}
-
-/// What came of [`MetaStore::publish_manifest`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Published {
-    /// Written; `created` is false when the same manifest was there already.
-    Done {
-        /// Whether the repository did not hold it before.
-        created: bool,
-    },
-    /// Content it needs is not in this repository. Nothing was written.
-    Missing {
-        /// Blobs not linked here, or quarantined.
-        blobs: Vec<Digest>,
-        /// Children not here.
-        children: Vec<Digest>,
-    },
-    /// A descriptor claims another length than the content has. Nothing was written.
-    WrongSize {
-        /// The content.
-        digest: Digest,
-        /// The claim.
-        claimed: u64,
-        /// The length it has.
-        actual: u64,
-    },
-    /// The project is not there. Nothing was written.
-    NoProject,
-    /// It names more manifests than a record has room for ([`protocol::record::value::MAX_CHILDREN`]). Nothing was written.
-    TooManyChildren,
-}
-
-/// What came of [`MetaStore::delete_manifest`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeletedManifest {
-    /// Gone, with the tags that named it.
-    Done {
-        /// The tags that named it.
-        tags: Vec<Tag>,
-    },
-    /// It was not there.
-    Absent,
-}
-
-/// What came of [`MetaStore::unlink_blob`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UnlinkedBlob {
-    /// No longer part of the repository.
-    Done,
-    /// It was not part of it.
-    Absent,
-    /// A live manifest of the repository needs it. Nothing was written.
-    Pinned {
-        /// One such manifest.
-        by: Digest,
-    },
-}
-
 /// Something GC may have to take, once `due`: a link nobody may need any more, or bytes nobody holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Candidate {
@@ -321,78 +198,6 @@ pub enum Verdict {
     Free {
         /// Bytes that become free.
         size: u64,
-    },
-}
-
-/// Something that happened, in the order of its commit, waiting to be written to the audit log and told to others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
-    /// Position: 1 or more; grows by one with each event, never reused.
-    pub seq: u64,
-    /// Who, when, under which request.
-    pub act: Act,
-    /// What.
-    pub what: What,
-}
-
-/// What an [`Event`] tells.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum What {
-    /// A project was made.
-    ProjectCreated {
-        /// Its name.
-        project: ProjectName,
-        /// Whether anyone may pull.
-        public: bool,
-    },
-    /// A manifest was pushed, also one that was there already.
-    ManifestPushed {
-        /// Where.
-        repository: RepositoryName,
-        /// What.
-        digest: Digest,
-        /// Tags that name it since.
-        tags: Vec<Tag>,
-    },
-    /// A tag was removed.
-    TagDeleted {
-        /// Where.
-        repository: RepositoryName,
-        /// Which.
-        tag: Tag,
-        /// What it named.
-        digest: Digest,
-    },
-    /// A manifest was removed, with the tags that named it.
-    ManifestDeleted {
-        /// Where.
-        repository: RepositoryName,
-        /// What.
-        digest: Digest,
-        /// The tags.
-        tags: Vec<Tag>,
-    },
-    /// A blob link was removed by a person.
-    BlobUnlinked {
-        /// Where.
-        repository: RepositoryName,
-        /// What.
-        digest: Digest,
-    },
-    /// A scrub found damaged bytes.
-    BlobQuarantined {
-        /// What.
-        digest: Digest,
-    },
-    /// A person settled what a tag names: a conflict, or a delete undone.
-    TagDecided {
-        /// Where.
-        repository: RepositoryName,
-        /// Which.
-        tag: Tag,
-        /// What it names since.
-        digest: Digest,
     },
 }
 
@@ -455,46 +260,14 @@ impl RecordAt {
 pub struct Conflict {
     /// What they are about.
     pub topic: Topic,
-    /// The versions, the one in force first.
+    /// The versions, the one in force first, at most [`MAX_HEADS`].
     pub heads: Vec<Held>,
+    /// How many there are.
+    pub count: u64,
 }
 
-/// What a tag shall name, when a person decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// One of several heads says so.
-    Head(Digest),
-    /// It is deleted and shall name again what it named last.
-    Last,
-}
-
-/// Intent: a person settles what a tag names.
-#[derive(Clone, Debug)]
-pub struct DecideTag {
-    /// Where.
-    pub repository: RepositoryName,
-    /// Which.
-    pub tag: Tag,
-    /// What it shall name.
-    pub choice: Choice,
-    /// Who and when.
-    pub act: Act,
-}
-
-/// What came of [`MetaStore::decide_tag`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decided {
-    /// It names this.
-    Done(Digest),
-    /// Nothing was ever said of the tag.
-    Unknown,
-    /// There is no conflict, or it is not deleted. Nothing was written.
-    Settled,
-    /// No head says that. Nothing was written.
-    NoHead,
-    /// That manifest is not in the repository (any more). Nothing was written.
-    ManifestGone(Digest),
-}
+/// Most versions of a [`Conflict`] that are shown: as many as one record can settle.
+pub const MAX_HEADS: usize = protocol::record::MAX_PREV;
 
 /// Counts, for status and metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -591,18 +364,25 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
     /// (any more), they are quarantined, or the project of `to` is not there.
     fn mount_blob(&self, mount: MountBlob) -> Answer<'_, Option<BlobRow>>;
 
-    /// Writes the records that say so (one of the manifest, one of each tag), manifest, tags, referrers entry, the project's bytes, pins on everything it names and
-    /// an event for audit and peers, in one transaction. A push of a manifest that is there already writes its tags
+    /// Writes the records that say so (one of the manifest, one of each tag), manifest, tags, referrers entry, the
+    /// project's bytes, pins on everything it names and an event for audit and peers, in one transaction. A push of a manifest that is there already writes its tags
     /// and event all the same, and pins optional blobs that came since. The bytes of the manifest become held as those
     /// of a linked blob do, but are no blob of the repository. Of a tag named twice the first counts. What is missing is
-    /// told before what has the wrong length, each digest once. Children are recorded, not protected: deleting one is
-    /// allowed and makes the index sparse.
+    /// told before what has the wrong length, each digest once. Children stay while the manifest is alive.
     fn publish_manifest(&self, publish: PublishManifest) -> Answer<'_, Published>;
 
-    /// Removes a tag; `None` when it was not there; else what it named.
-    fn delete_tag<'a>(&'a self, repository: &'a RepositoryName, tag: &'a Tag, act: Act) -> Answer<'a, Option<Digest>>;
+    /// Removes a tag. What nothing else keeps goes as by [`MetaStore::delete_manifest`].
+    fn delete_tag<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        tag: &'a Tag,
+        due: Timestamp,
+        act: Act,
+    ) -> Answer<'a, DeletedTag>;
 
-    /// Removes a manifest, the tags that name it, its referrers entry and its pins; what it named, and its own bytes
+    /// Deletes a manifest and the tags that name it. It goes at once, unless a live manifest of the repository names it:
+    /// then it goes with the last of these, and is served until then. With it go its referrers entry and its pins; what
+    /// it named, and its own bytes
     /// when no repository holds them any more, become GC candidates due at `due`, and are leased until then, whatever
     /// older candidates say: a pusher who was told shortly before that a blob exists relies on `due` lying far enough
     /// ahead. A blob that another manifest of the repository pins stays pinned and is no candidate.
@@ -661,7 +441,12 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
     /// Forgets events up to and including `seq`: they are durable elsewhere.
     fn acknowledge(&self, seq: u64) -> Answer<'_, ()>;
 
-    /// Topics with more than one head, at most `limit`. Goes through all topics.
+    /// Takes in records that others signed, whose signatures the caller has checked, with the values that are here. Those
+    /// of authors who never had a grant are left out, and told. What nothing keeps any more by them goes as by
+    /// [`MetaStore::delete_manifest`]. Again is no harm, and may bring a value that was missing.
+    fn take_in(&self, heard: Vec<Held>, due: Timestamp) -> Answer<'_, Taken>;
+
+    /// Topics with more than one head that is no delete, at most `limit`. Goes through all topics.
     fn conflicts(&self, limit: usize) -> Answer<'_, Vec<Conflict>>;
 
     /// Lets a tag name what a person chose, by a record that covers all heads; with the row and an event.
@@ -680,7 +465,7 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
     /// Every record here, in the order of [`RecordAt`], after one.
     fn records(&self, after: Option<RecordAt>, limit: usize) -> Answer<'_, Listing<Held>>;
 
-    /// The heads of a topic, the live one first; none when nothing was said of it.
+    /// The heads of a topic, the live one first, deletes last; none when nothing was said of it.
     fn heads<'a>(&'a self, topic: &'a Topic) -> Answer<'a, Vec<Held>>;
 
     /// Counts for status and metrics. Costs no scan.

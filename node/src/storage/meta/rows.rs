@@ -6,40 +6,12 @@
 use protocol::record::ScopeId;
 use protocol::{Digest, MediaType, Timestamp};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::{BlobRow, Project};
 
 /// The version every row is written in. A later program that writes another still reads this one.
 const VERSION: u8 = 1;
-
-/// A digest in its compact form: half the size of the text, which is what serde makes of a [`Digest`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Compact(pub(super) Digest);
-
-impl Serialize for Compact {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0.to_key())
-    }
-}
-
-impl<'de> Deserialize<'de> for Compact {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Key;
-        impl serde::de::Visitor<'_> for Key {
-            type Value = Compact;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a digest in its compact form")
-            }
-
-            fn visit_bytes<E: serde::de::Error>(self, key: &[u8]) -> Result<Compact, E> {
-                Digest::from_key(key).map(Compact).ok_or_else(|| E::custom("not a digest"))
-            }
-        }
-        deserializer.deserialize_bytes(Key)
-    }
-}
 
 /// A project that is open.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,7 +26,7 @@ pub(super) struct ProjectRow {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct TagRow {
     /// The manifest.
-    pub(super) digest: Compact,
+    pub(super) digest: Digest,
 }
 
 /// A manifest of one repository; its bytes stand elsewhere, once.
@@ -65,16 +37,14 @@ pub(super) struct ManifestRow {
     /// Length in bytes.
     pub(super) size: u64,
     /// What it speaks about: where its referrers entry is found again.
-    pub(super) subject: Option<Compact>,
+    pub(super) subject: Option<Digest>,
 }
 
 /// What a manifest keeps alive in its repository.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct PartsRow {
     /// Blobs it pins.
-    pub(super) blobs: Vec<Compact>,
-    /// Manifests it names: recorded, not protected; deleting one makes the index sparse.
-    pub(super) children: Vec<Compact>,
+    pub(super) blobs: Vec<Digest>,
 }
 
 /// A blob as part of a repository.
@@ -131,7 +101,7 @@ mod tests {
 
     #[test]
     fn rows_round_trip_and_damage_is_told() {
-        let row = TagRow { digest: Compact(Digest::sha256(b"x")) };
+        let row = TagRow { digest: Digest::sha256(b"x") };
         let value = encode(&row).unwrap();
         assert_eq!(decode::<TagRow>(&value).unwrap().digest, row.digest);
         assert!(decode::<TagRow>(&value[..value.len() - 1]).is_err(), "cut short");

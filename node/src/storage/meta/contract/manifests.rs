@@ -3,7 +3,7 @@
 use protocol::{Digest, Reference};
 
 use super::{Site, act, all, at, blob, checks, manifest, needed, page, repository, tag};
-use crate::storage::meta::{DeletedManifest, Needed, Page, Published, REFERRERS_TEXT, UnlinkedBlob, What};
+use crate::storage::meta::{DeletedManifest, DeletedTag, Needed, Page, Published, REFERRERS_TEXT, UnlinkedBlob, What};
 
 checks! {
     a_manifest_is_found_by_digest_and_tag
@@ -19,7 +19,6 @@ checks! {
     a_manifest_deleted_here_stays_elsewhere
     a_pinned_blob_can_not_be_unlinked
     optional_blobs_are_pinned_whenever_they_come
-    a_child_may_be_deleted
     referrers_are_filtered_and_paged
     a_page_of_referrers_ends_before_its_annotations_are_too_long
 }
@@ -128,7 +127,7 @@ async fn a_tag_moves_and_its_history_tells(site: Site) {
         (push.tags, push.act) = (vec![tag("t")], act(now));
         site.published(push).await;
     }
-    site.meta.delete_tag(&repository("p/a"), &tag("t"), act(40)).await.unwrap();
+    site.meta.delete_tag(&repository("p/a"), &tag("t"), at(90), act(40)).await.unwrap();
     let history = site.meta.tag_history(&repository("p/a"), &tag("t"), 9).await.unwrap();
     let told: Vec<_> = history.iter().map(|version| (version.at, version.digest)).collect();
     let (m, n) = (Some(blob("m")), Some(blob("n")));
@@ -136,7 +135,7 @@ async fn a_tag_moves_and_its_history_tells(site: Site) {
     assert_eq!(site.meta.tag_history(&repository("p/a"), &tag("t"), 2).await.unwrap(), history[..2]);
     assert!(site.meta.tag_history(&repository("p/a"), &tag("u"), 9).await.unwrap().is_empty());
     let deleted = site.meta.delete_manifest(&repository("p/a"), &blob("n"), at(90), act(50)).await.unwrap();
-    assert_eq!(deleted, DeletedManifest::Done { tags: vec![] }, "the tag had moved away from it");
+    assert_eq!(deleted, DeletedManifest::Done { tags: vec![], kept_by: None }, "the tag had moved away from it");
 }
 
 async fn tags_are_paged_in_the_order_of_bytes(site: Site) {
@@ -169,9 +168,9 @@ async fn deleting_a_tag_leaves_the_manifest(site: Site) {
     push.tags = vec![tag("t"), tag("u")];
     let digest = site.published(push).await;
     let a = repository("p/a");
-    assert_eq!(site.meta.delete_tag(&a, &tag("x"), act(20)).await.unwrap(), None);
-    assert_eq!(site.meta.delete_tag(&repository("p/b"), &tag("t"), act(20)).await.unwrap(), None);
-    assert_eq!(site.meta.delete_tag(&a, &tag("t"), act(20)).await.unwrap(), Some(digest));
+    assert_eq!(site.meta.delete_tag(&a, &tag("x"), at(90), act(20)).await.unwrap(), DeletedTag::Absent);
+    assert_eq!(site.meta.delete_tag(&repository("p/b"), &tag("t"), at(90), act(20)).await.unwrap(), DeletedTag::Absent);
+    assert_eq!(site.meta.delete_tag(&a, &tag("t"), at(90), act(20)).await.unwrap(), DeletedTag::Done(digest));
     assert_eq!(site.meta.manifest(&a, &Reference::Tag(tag("t"))).await.unwrap(), None);
     assert!(site.meta.manifest(&a, &Reference::Digest(digest)).await.unwrap().is_some());
     assert_eq!(site.meta.tags(&a, all()).await.unwrap().unwrap().items, [tag("u")]);
@@ -188,7 +187,7 @@ async fn deleting_a_manifest_takes_its_tags_along(site: Site) {
     let mut other = manifest("p/a", "n");
     other.tags = vec![tag("n")];
     site.published(other).await;
-    let done = DeletedManifest::Done { tags: vec![tag("t"), tag("u")] };
+    let done = DeletedManifest::Done { tags: vec![tag("t"), tag("u")], kept_by: None };
     assert_eq!(site.meta.delete_manifest(&a, &digest, at(90), act(20)).await.unwrap(), done, "by name");
     assert_eq!(site.meta.delete_manifest(&a, &digest, at(90), act(21)).await.unwrap(), DeletedManifest::Absent);
     for reference in [Reference::Digest(digest), Reference::Tag(tag("t"))] {
@@ -256,17 +255,6 @@ async fn optional_blobs_are_pinned_whenever_they_come(site: Site) {
     assert_eq!(unlink(&here).await.unwrap(), UnlinkedBlob::Pinned { by: digest });
     site.link("p/a", "later", 50).await;
     assert_eq!(unlink(&later).await.unwrap(), UnlinkedBlob::Pinned { by: digest });
-}
-
-async fn a_child_may_be_deleted(site: Site) {
-    site.project("p").await;
-    let child = site.published(manifest("p/a", "child")).await;
-    let mut index = manifest("p/a", "index");
-    index.children = vec![child];
-    let index = site.published(index).await;
-    let gone = site.meta.delete_manifest(&repository("p/a"), &child, at(90), act(20)).await.unwrap();
-    assert_eq!(gone, DeletedManifest::Done { tags: vec![] });
-    assert!(site.meta.manifest(&repository("p/a"), &Reference::Digest(index)).await.unwrap().is_some());
 }
 
 async fn referrers_are_filtered_and_paged(site: Site) {

@@ -151,7 +151,7 @@ async fn apply(meta: &dyn MetaStore, step: &Step, now: u64) -> String {
         Step::Publish { repo: r, manifest, tags, sparse, lie } => {
             told(meta.publish_manifest(publish(*r, *manifest, tags, *sparse, *lie, now))).await
         }
-        Step::DeleteTag { repo: r, tag: t } => told(meta.delete_tag(&repo(*r), &tag(TAGS[*t]), act(now))).await,
+        Step::DeleteTag { repo: r, tag: t } => told(meta.delete_tag(&repo(*r), &tag(TAGS[*t]), at(90), act(now))).await,
         Step::DeleteManifest { repo: r, manifest, due } => {
             told(meta.delete_manifest(&repo(*r), &blob(MANIFESTS[*manifest]), at(*due), act(now))).await
         }

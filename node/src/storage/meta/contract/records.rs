@@ -5,9 +5,8 @@ use protocol::record::{Held, Kind, Parcel, RecordId, ScopeId};
 use protocol::{Digest, ProjectName, Reference};
 
 use super::{Site, act, at, blob, checks, manifest, needed, repository, tag};
-use crate::storage::meta::author::tag_topic;
 use crate::storage::meta::check::rows_follow_records;
-use crate::storage::meta::{Choice, DecideTag, Decided, Published, RecordAt, What, tests_author};
+use crate::storage::meta::{Choice, DecideTag, Decided, DeletedTag, Published, RecordAt, Topic, What, tests_author};
 
 checks! {
     each_intent_writes_the_records_that_justify_its_rows
@@ -70,7 +69,7 @@ async fn each_intent_writes_the_records_that_justify_its_rows(site: Site) {
     push.tags.truncate(1);
     site.published(push.clone()).await;
     assert_eq!(site.written_since(4).await, ["+manifest", "+tag"], "also when nothing changes");
-    site.meta.delete_tag(&repository("p/a"), &tag("u"), act(20)).await.unwrap();
+    site.meta.delete_tag(&repository("p/a"), &tag("u"), at(90), act(20)).await.unwrap();
     assert_eq!(site.written_since(6).await, ["-tag"]);
     site.check().await;
     site.meta.delete_manifest(&repository("p/a"), &push.digest, at(90), act(30)).await.unwrap();
@@ -88,7 +87,7 @@ async fn an_intent_without_effect_writes_no_record(site: Site) {
     (push.tags, push.blobs) = (vec![tag("t")], vec![needed("x")]);
     assert!(matches!(site.publish(push).await, Published::Missing { .. }));
     let a = repository("p/a");
-    assert_eq!(site.meta.delete_tag(&a, &tag("t"), act(20)).await.unwrap(), None);
+    assert_eq!(site.meta.delete_tag(&a, &tag("t"), at(90), act(20)).await.unwrap(), DeletedTag::Absent);
     site.meta.delete_manifest(&a, &blob("m"), at(90), act(20)).await.unwrap();
     assert_eq!(site.records().await.len(), 1);
     site.check().await;
@@ -101,8 +100,8 @@ async fn a_version_follows_all_heads_of_its_topic(site: Site) {
         (push.tags, push.act) = (vec![tag("t")], act(now));
         site.published(push).await;
     }
-    site.meta.delete_tag(&repository("p/a"), &tag("t"), act(30)).await.unwrap();
-    let topic = tag_topic(site.scope("p").await, &repository("p/a"), &tag("t"));
+    site.meta.delete_tag(&repository("p/a"), &tag("t"), at(90), act(30)).await.unwrap();
+    let topic = Topic::tag(site.scope("p").await, &repository("p/a"), &tag("t"));
     let history = site.meta.tag_history(&repository("p/a"), &tag("t"), 9).await.unwrap();
     let ids: Vec<RecordId> = history.iter().map(|version| version.record).collect();
     let heads = site.meta.heads(&topic).await.unwrap();
@@ -112,7 +111,7 @@ async fn a_version_follows_all_heads_of_its_topic(site: Site) {
         records.iter().find(|held| held.record.id() == *id).unwrap().record.body().unwrap().prev.clone()
     };
     assert_eq!((prev(&ids[0]), prev(&ids[1]), prev(&ids[2])), (vec![ids[1]], vec![ids[2]], vec![]));
-    let elsewhere = tag_topic(ScopeId([1; 32]), &repository("p/a"), &tag("t"));
+    let elsewhere = Topic::tag(ScopeId([1; 32]), &repository("p/a"), &tag("t"));
     assert!(site.meta.heads(&elsewhere).await.unwrap().is_empty());
 }
 
@@ -165,7 +164,7 @@ async fn a_deleted_tag_comes_back_when_someone_says_so(site: Site) {
     let (a, t) = (repository("p/a"), tag("t"));
     let decide = |choice, ms| {
         let (repository, tag) = (a.clone(), t.clone());
-        site.meta.decide_tag(DecideTag { repository, tag, choice, act: act(ms) })
+        site.meta.decide_tag(DecideTag { repository, tag, choice, due: at(90), act: act(ms) })
     };
     assert_eq!(decide(Choice::Last, 5).await.unwrap(), Decided::Unknown);
     for name in ["m", "n"] {
@@ -176,7 +175,7 @@ async fn a_deleted_tag_comes_back_when_someone_says_so(site: Site) {
     assert_eq!(decide(Choice::Last, 20).await.unwrap(), Decided::Settled, "it is there");
     assert_eq!(decide(Choice::Head(blob("m")), 20).await.unwrap(), Decided::Settled, "there is no conflict");
     assert!(site.meta.conflicts(9).await.unwrap().is_empty());
-    site.meta.delete_tag(&a, &t, act(30)).await.unwrap();
+    site.meta.delete_tag(&a, &t, at(90), act(30)).await.unwrap();
     assert_eq!(decide(Choice::Last, 40).await.unwrap(), Decided::Done(blob("n")));
     let found = site.meta.manifest(&a, &Reference::Tag(t.clone())).await.unwrap();
     assert_eq!(found.map(|manifest| manifest.digest), Some(blob("n")));

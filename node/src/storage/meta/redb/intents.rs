@@ -9,7 +9,7 @@ use protocol::{Digest, RepositoryName, Timestamp};
 use super::failure::Failure;
 use super::tables::{self, Kind};
 use super::writing::Writing;
-use crate::storage::meta::rows::{HeldRow, LinkRow, ProjectRow};
+use crate::storage::meta::rows::{HeldRow, LinkRow};
 use crate::storage::meta::{Act, BlobRow, Candidate, LinkBlob, MountBlob, Project, UnlinkedBlob, Verdict, What};
 
 impl Writing<'_> {
@@ -20,8 +20,7 @@ impl Writing<'_> {
             return Ok(false);
         }
         let (scope, value) = self.author.project(project);
-        self.say(Topic::project(scope), Some(&value), act)?;
-        self.tables.projects.put(key, &ProjectRow { project: project.clone(), scope })?;
+        self.say(Topic::project(scope), Some(&value), act.at, act)?;
         self.tell(act, What::ProjectCreated { project: project.name.clone(), public: project.public })?;
         Ok(true)
     }

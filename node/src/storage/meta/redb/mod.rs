@@ -9,6 +9,7 @@
 
 mod backend;
 mod failure;
+mod follow;
 mod intents;
 mod publish;
 mod reads;
@@ -17,9 +18,12 @@ mod set;
 mod shared;
 mod snapshot;
 mod tables;
+mod take;
 mod writer;
 mod writing;
 
+#[cfg(test)]
+mod kept_tests;
 #[cfg(test)]
 pub(super) mod memory_disk;
 #[cfg(test)]
@@ -32,6 +36,7 @@ use std::sync::Arc;
 use protocol::identity::NodeKey;
 use protocol::record::Held;
 use protocol::seam::{Access, FileSystem};
+use protocol::trust::Trust;
 use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 
 use self::failure::Failure;
@@ -40,9 +45,9 @@ use self::shared::Shared;
 use self::tables::{FORMAT, FORMAT_SETTING, View};
 use self::writer::Queue;
 use super::{
-    Act, Answer, Author, BlobRow, Candidate, Conflict, Counts, DecideTag, Decided, DeletedManifest, Event, LinkBlob,
-    Listing, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest, Published, RecordAt, Referrer,
-    StoredManifest, TagVersion, Topic, UnlinkedBlob, Verdict,
+    Act, Answer, Author, BlobRow, Candidate, Conflict, Counts, DecideTag, Decided, DeletedManifest, DeletedTag, Event,
+    LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest, Published, RecordAt, Referrer,
+    StoredManifest, TagVersion, Taken, Topic, UnlinkedBlob, Verdict,
 };
 use crate::storage::Health;
 use crate::workers::Scope;
@@ -164,10 +169,12 @@ fn make(fs: &dyn FileSystem, path: &Path, sync: bool, author: &Author) -> Result
     Ok(())
 }
 
-/// Checks format and author, or makes all tables of a new database; events go on after `last_event`.
-fn prepare(database: &redb::Database, author: &Author, last_event: u64) -> Result<(), MetaError> {
+/// Checks format and author, or makes all tables of a new database; events go on after `last_event`. Gives back who may
+/// write what.
+fn prepare(database: &redb::Database, author: &Author, last_event: u64) -> Result<Arc<Trust>, MetaError> {
     let transaction = shared::begin_write(database)?;
-    let mut writing = writing::Writing::begin(&transaction, author)?;
+    let nobody = Arc::new(Trust::evaluate(author.key(), std::iter::empty()));
+    let mut writing = writing::Writing::begin(&transaction, author, nobody)?;
     let settings = &mut writing.tables.settings;
     match settings.raw(FORMAT_SETTING.as_bytes()).map_err(MetaError::from)? {
         Some(format) => check_format(&format)?,
@@ -175,13 +182,18 @@ fn prepare(database: &redb::Database, author: &Author, last_event: u64) -> Resul
     }
     check_author(&mut writing)?;
     if last_event >= writing.totals.next_event.max(1) {
-        writing.tables.author.remove(tables::PEN)?;
+        writing.pen = writing.author.take_up(writing.pen.last);
     }
     writing.raise_events(last_event.saturating_add(1));
-    let changed = writing.end()?;
-    let done =
-        if changed { transaction.commit().map_err(Failure::from) } else { transaction.abort().map_err(Failure::from) };
-    Ok(done?)
+    writing.trust_again()?;
+    let ended = writing.end()?;
+    let done = if ended.changed {
+        transaction.commit().map_err(Failure::from)
+    } else {
+        transaction.abort().map_err(Failure::from)
+    };
+    done?;
+    Ok(ended.trust)
 }
 
 /// Refuses records that this node did not sign: it can't go on with them.
@@ -197,7 +209,7 @@ fn check_author(writing: &mut writing::Writing<'_>) -> Result<(), MetaError> {
     }
 }
 
-/// Refuses what a newer program wrote, and what was written before there were records.
+/// Refuses what a newer program wrote, and what was written before the first release.
 fn check_format(found: &[u8]) -> Result<(), MetaError> {
     let format: Option<u32> = tables::text(found).and_then(|text| text.parse().ok());
     match format {
@@ -205,11 +217,10 @@ fn check_format(found: &[u8]) -> Result<(), MetaError> {
         Some(newer) if newer > FORMAT => Err(MetaError::Engine(format!(
             "the metadata has format {newer}, this program knows up to {FORMAT}: use a newer Portolan"
         ))),
-        Some(1) => Err(MetaError::Engine(
-            "the metadata has format 1, from before there were records, which no released version wrote: this program \
-             does not read it. `portolan rebuild-index` starts from the blobs"
-                .into(),
-        )),
+        Some(older @ 1..FORMAT) => Err(MetaError::Engine(format!(
+            "the metadata has format {older}, which no released version wrote: this program does not read it. \
+             `portolan rebuild-index` starts from the blobs"
+        ))),
         Some(_) | None => Err(MetaError::Damaged(format!("format {} is none", found.escape_ascii()))),
     }
 }
@@ -303,9 +314,15 @@ impl MetaStore for RedbMeta {
         Box::pin(self.queue.write(weight, move |writing| writing.publish_manifest(&publish)))
     }
 
-    fn delete_tag<'a>(&'a self, repository: &'a RepositoryName, tag: &'a Tag, act: Act) -> Answer<'a, Option<Digest>> {
+    fn delete_tag<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        tag: &'a Tag,
+        due: Timestamp,
+        act: Act,
+    ) -> Answer<'a, DeletedTag> {
         let (repository, tag) = (repository.clone(), tag.clone());
-        self.write(move |writing| writing.delete_tag(&repository, &tag, &act))
+        self.write(move |writing| writing.delete_tag(&repository, &tag, due, &act))
     }
 
     fn delete_manifest<'a>(
@@ -378,6 +395,12 @@ impl MetaStore for RedbMeta {
 
     fn acknowledge(&self, seq: u64) -> Answer<'_, ()> {
         self.write(move |writing| writing.tables.outbox.remove_through(&tables::position(seq)))
+    }
+
+    fn take_in(&self, heard: Vec<Held>, due: Timestamp) -> Answer<'_, Taken> {
+        let value = |held: &Held| held.value.as_ref().map_or(0, |value| value.len());
+        let weight = heard.iter().map(|held| held.record.as_bytes().len() + value(held)).sum();
+        Box::pin(self.queue.write(weight, move |writing| writing.take_in(&heard, due)))
     }
 
     fn conflicts(&self, limit: usize) -> Answer<'_, Vec<Conflict>> {

@@ -1,22 +1,32 @@
 //! The intents on manifests and tags, within one write transaction. Owns no state.
 //!
-//! As in [`super::intents`], what must hold is found out before the first write.
+//! As in [`super::intents`], what must hold is found out before the first write. What tags name, and whether a manifest
+//! stays, follows from the records ([`super::follow`]); here are the records, and the rows of a manifest whose bytes come.
 
 use std::collections::BTreeSet;
 
-use protocol::record::value::BlobClaim;
-use protocol::record::{Held, ScopeId};
+use protocol::record::value::{BlobClaim, TagMode};
+use protocol::record::{Held, RecordId, ScopeId};
+use protocol::view::Topic;
 use protocol::{Digest, RepositoryName, Tag, Timestamp};
 
 use super::failure::Failure;
-use super::records::{self, TopicRow};
 use super::tables::{self, Kind};
 use super::writing::Writing;
 use crate::storage::meta::author;
-use crate::storage::meta::rows::{Compact, ManifestRow, PartsRow, TagRow};
+use crate::storage::meta::rows::{ManifestRow, PartsRow, TagRow};
 use crate::storage::meta::{
-    Act, BlobRow, Choice, DecideTag, Decided, DeletedManifest, PublishManifest, Published, Referrer, TagVersion, What,
+    Act, BlobRow, Choice, DecideTag, Decided, DeletedManifest, DeletedTag, PublishManifest, Published, Referrer,
+    TagVersion, What,
 };
+
+/// Where the tags of a project are written.
+enum Tagging {
+    /// Here as well, under this epoch.
+    Here(u32),
+    /// At this site alone.
+    At(String),
+}
 
 impl Writing<'_> {
     /// See [`crate::storage::meta::MetaStore::publish_manifest`].
@@ -26,6 +36,11 @@ impl Writing<'_> {
         }
         let Some(value) = author::pushed(publish, self.claims(publish)?) else { return Ok(Published::TooManyChildren) };
         let (repository, digest, at) = (&publish.repository, &publish.digest, publish.act.at);
+        let scope = self.scope_of(repository)?;
+        let epoch = match self.tagging(scope, !publish.tags.is_empty())? {
+            Tagging::Here(epoch) => epoch,
+            Tagging::At(site) => return Ok(Published::NotHome(site)),
+        };
         self.note_repository(repository, at)?;
         let size = publish.bytes.len() as u64;
         self.hold(
@@ -34,8 +49,7 @@ impl Writing<'_> {
             Kind::Manifest,
             BlobRow { size, root: publish.root, committed: at, quarantined: None },
         )?;
-        let scope = self.scope_of(repository)?;
-        self.say(author::manifest_topic(scope, repository, digest), Some(&value), &publish.act)?;
+        self.say(Topic::manifest(scope, repository, digest), Some(&value), publish.due, &publish.act)?;
         let created = self.keep_manifest(publish, size)?;
         self.keep_parts(publish)?;
         self.keep_referrer(publish, size)?;
@@ -43,12 +57,22 @@ impl Writing<'_> {
         let tags: Vec<Tag> = publish.tags.iter().filter(|tag| seen.insert(*tag)).cloned().collect();
         let what = What::ManifestPushed { repository: repository.clone(), digest: *digest, tags: tags.clone() };
         self.tell(&publish.act, what)?;
-        let value = author::tagged(Some(*digest));
+        let value = author::tagged(Some(*digest), epoch);
         for tag in &tags {
-            self.say(author::tag_topic(scope, repository, tag), Some(&value), &publish.act)?;
-            self.point(repository, tag, digest)?;
+            self.say(Topic::tag(scope, repository, tag), Some(&value), publish.due, &publish.act)?;
         }
         Ok(Published::Done { created })
+    }
+
+    /// Where the tags of a scope are written; only asked where there are `any`.
+    fn tagging(&mut self, scope: ScopeId, any: bool) -> Result<Tagging, Failure> {
+        let mode = if any { self.view(|view, set, _| view.tag_mode(set, &scope))? } else { None };
+        Ok(match mode {
+            // A lone node stands for no site, so it is nobody's home.
+            Some((TagMode::Home(site), _)) => Tagging::At(site),
+            Some((TagMode::Converge, epoch)) => Tagging::Here(epoch),
+            None => Tagging::Here(0),
+        })
     }
 
     /// What the record of a manifest claims of the blobs it needs that are here.
@@ -98,7 +122,7 @@ impl Writing<'_> {
     fn keep_manifest(&mut self, publish: &PublishManifest, size: u64) -> Result<bool, Failure> {
         let key = tables::item(&publish.repository, &publish.digest);
         let there = self.tables.manifests.has(&key)?;
-        let (media_type, subject) = (publish.media_type.clone(), publish.subject.map(Compact));
+        let (media_type, subject) = (publish.media_type.clone(), publish.subject);
         let row = ManifestRow { media_type, size, subject };
         self.tables.manifests.put(&key, &row)?;
         let bytes = publish.digest.to_key();
@@ -114,18 +138,12 @@ impl Writing<'_> {
         let key = tables::item(repository, digest);
         let mut blobs: BTreeSet<Digest> = publish.blobs.iter().map(|needed| needed.digest).collect();
         blobs.extend(&publish.optional_blobs);
-        let mut children: BTreeSet<Digest> = publish.children.iter().copied().collect();
         let old: PartsRow = self.tables.parts.get(&key)?.unwrap_or_default();
-        blobs.extend(old.blobs.iter().map(|blob| blob.0));
-        children.extend(old.children.iter().map(|child| child.0));
+        blobs.extend(old.blobs);
         for blob in &blobs {
             self.tables.pins.mark(&tables::pin(repository, blob, digest))?;
         }
-        let row = PartsRow {
-            blobs: blobs.into_iter().map(Compact).collect(),
-            children: children.into_iter().map(Compact).collect(),
-        };
-        self.tables.parts.put(&key, &row)
+        self.tables.parts.put(&key, &PartsRow { blobs: blobs.into_iter().collect() })
     }
 
     fn keep_referrer(&mut self, publish: &PublishManifest, size: u64) -> Result<(), Failure> {
@@ -140,71 +158,54 @@ impl Writing<'_> {
         self.tables.referrers.put(&tables::referrer(&publish.repository, subject, &publish.digest), &row)
     }
 
-    /// Lets a tag name a manifest, as its live version says.
-    fn point(&mut self, repository: &RepositoryName, tag: &Tag, digest: &Digest) -> Result<(), Failure> {
-        let key = tables::tag(repository, tag);
-        let old: Option<TagRow> = self.tables.tags.get(&key)?;
-        self.tables.tags.put(&key, &TagRow { digest: Compact(*digest) })?;
-        match old {
-            Some(old) if old.digest.0 == *digest => return Ok(()),
-            Some(old) => self.tables.tags_of.remove(&tables::tag_of(repository, &old.digest.0, tag))?,
-            None => false,
-        };
-        self.tables.tags_of.mark(&tables::tag_of(repository, digest, tag))
-    }
-
     /// See [`crate::storage::meta::MetaStore::decide_tag`].
     pub(super) fn decide_tag(&mut self, decide: &DecideTag) -> Result<Decided, Failure> {
-        let DecideTag { repository, tag, choice, act } = decide;
+        let DecideTag { repository, tag, choice, due, act } = decide;
         if !self.has_project(repository)? {
             return Ok(Decided::Unknown);
         }
-        let topic = author::tag_topic(self.scope_of(repository)?, repository, tag);
-        let Some(row) = self.tables.topics.get::<TopicRow>(&records::topic(&topic.scope, topic.kind, &topic.key))?
-        else {
-            return Ok(Decided::Unknown);
-        };
+        let scope = self.scope_of(repository)?;
+        let topic = Topic::tag(scope, repository, tag);
+        let (heads, view) = self.view(|view, _, _| (view.heads(&topic), view.topic(&topic)))?;
         let digest = match choice {
-            Choice::Head(_) if row.heads.len() < 2 => return Ok(Decided::Settled),
+            Choice::Head(_) if heads.len() < 2 && view.said.is_some() => return Ok(Decided::Settled),
             Choice::Head(digest) => {
-                let mut named = false;
-                for head in &row.heads {
-                    named |= self.names(&self.tables.library().promised_id(head)?)? == Some(*digest);
+                let mut said = heads.iter();
+                loop {
+                    match said.next() {
+                        Some(head) if self.said(head)? == Some(*digest) => break *digest,
+                        Some(_) => {}
+                        None if heads.is_empty() => return Ok(Decided::Unknown),
+                        None => return Ok(Decided::NoHead),
+                    }
                 }
-                if !named {
-                    return Ok(Decided::NoHead);
-                }
-                *digest
             }
-            Choice::Last if self.tables.tags.has(&tables::tag(repository, tag))? => return Ok(Decided::Settled),
-            Choice::Last => match self.named_last(row.number)? {
-                Some(digest) => digest,
+            Choice::Last if view.live.is_some() => return Ok(Decided::Settled),
+            Choice::Last => match view.said {
+                Some(last) => match self.said(&last.id)? {
+                    Some(digest) => digest,
+                    None => return Ok(Decided::Unknown),
+                },
                 None => return Ok(Decided::Unknown),
             },
         };
         if !self.tables.manifests.has(&tables::item(repository, &digest))? {
             return Ok(Decided::ManifestGone(digest));
         }
+        let epoch = match self.tagging(scope, true)? {
+            Tagging::Here(epoch) => epoch,
+            Tagging::At(site) => return Ok(Decided::NotHome(site)),
+        };
         self.tell(act, What::TagDecided { repository: repository.clone(), tag: tag.clone(), digest })?;
-        self.say(topic, Some(&author::tagged(Some(digest))), act)?;
-        self.point(repository, tag, &digest)?;
+        self.say(topic, Some(&author::tagged(Some(digest), epoch)), *due, act)?;
         Ok(Decided::Done(digest))
     }
 
     /// What a version of a tag names.
-    fn names(&self, held: &Held) -> Result<Option<Digest>, Failure> {
-        let version = TagVersion::read(held);
+    fn said(&self, version: &RecordId) -> Result<Option<Digest>, Failure> {
+        let held: Held = self.tables.library().promised_id(version)?;
+        let version = TagVersion::read(&held);
         Ok(version.map_err(|why| self.tables.records.damaged(&held.record.id().0, why))?.digest)
-    }
-
-    /// What a tag named when it last named anything.
-    fn named_last(&self, topic: u64) -> Result<Option<Digest>, Failure> {
-        for number in self.tables.versions.versions_of(topic, usize::MAX)? {
-            if let Some(digest) = self.names(&self.tables.library().promised(number)?)? {
-                return Ok(Some(digest));
-            }
-        }
-        Ok(None)
     }
 
     /// See [`crate::storage::meta::MetaStore::delete_tag`].
@@ -212,31 +213,20 @@ impl Writing<'_> {
         &mut self,
         repository: &RepositoryName,
         tag: &Tag,
+        due: Timestamp,
         act: &Act,
-    ) -> Result<Option<Digest>, Failure> {
+    ) -> Result<DeletedTag, Failure> {
         let key = tables::tag(repository, tag);
-        let Some(row) = self.tables.tags.get::<TagRow>(&key)? else { return Ok(None) };
-        let digest = row.digest.0;
+        let Some(TagRow { digest }) = self.tables.tags.get(&key)? else { return Ok(DeletedTag::Absent) };
+        let scope = self.scope_of(repository)?;
+        let epoch = match self.tagging(scope, true)? {
+            Tagging::Here(epoch) => epoch,
+            Tagging::At(site) => return Ok(DeletedTag::NotHome(site)),
+        };
         let what = What::TagDeleted { repository: repository.clone(), tag: tag.clone(), digest };
         self.tell(act, what)?;
-        let scope = self.scope_of(repository)?;
-        self.drop_tag(scope, repository, tag, &digest, act)?;
-        Ok(Some(digest))
-    }
-
-    /// Writes the delete of a tag, and removes what followed from it.
-    fn drop_tag(
-        &mut self,
-        scope: ScopeId,
-        repository: &RepositoryName,
-        tag: &Tag,
-        digest: &Digest,
-        act: &Act,
-    ) -> Result<(), Failure> {
-        self.say(author::tag_topic(scope, repository, tag), Some(&author::tagged(None)), act)?;
-        self.tables.tags.remove(&tables::tag(repository, tag))?;
-        self.tables.tags_of.remove(&tables::tag_of(repository, digest, tag))?;
-        Ok(())
+        self.say(Topic::tag(scope, repository, tag), Some(&author::tagged(None, epoch)), due, act)?;
+        Ok(DeletedTag::Done(digest))
     }
 
     /// See [`crate::storage::meta::MetaStore::delete_manifest`].
@@ -248,31 +238,23 @@ impl Writing<'_> {
         act: &Act,
     ) -> Result<DeletedManifest, Failure> {
         let key = tables::item(repository, digest);
-        let Some(row) = self.tables.manifests.get::<ManifestRow>(&key)? else { return Ok(DeletedManifest::Absent) };
-        let parts: PartsRow = self.tables.parts.promised(&key)?;
+        if !self.tables.manifests.has(&key)? {
+            return Ok(DeletedManifest::Absent);
+        }
         let tags = self.tags_of(repository, digest)?;
+        let scope = self.scope_of(repository)?;
+        let epoch = match self.tagging(scope, !tags.is_empty())? {
+            Tagging::Here(epoch) => epoch,
+            Tagging::At(site) => return Ok(DeletedManifest::NotHome(site)),
+        };
         let what = What::ManifestDeleted { repository: repository.clone(), digest: *digest, tags: tags.clone() };
         self.tell(act, what)?;
-        let scope = self.scope_of(repository)?;
         for tag in &tags {
-            self.drop_tag(scope, repository, tag, digest, act)?;
+            self.say(Topic::tag(scope, repository, tag), Some(&author::tagged(None, epoch)), due, act)?;
         }
-        self.say(author::manifest_topic(scope, repository, digest), None, act)?;
-        if let Some(subject) = &row.subject {
-            self.tables.referrers.remove(&tables::referrer(repository, &subject.0, digest))?;
-        }
-        self.tables.manifests.remove(&key)?;
-        self.tables.parts.remove(&key)?;
-        for blob in &parts.blobs {
-            self.unpin(repository, &blob.0, digest, due)?;
-        }
-        if !self.let_go(repository, digest, Kind::Manifest)? {
-            self.orphan(digest, due)?;
-        }
-        if !self.tables.holders.any(&tables::holders(digest, Kind::Manifest))? {
-            self.tables.manifest_bytes.remove(&digest.to_key())?;
-        }
-        Ok(DeletedManifest::Done { tags })
+        self.say(Topic::manifest(scope, repository, digest), None, due, act)?;
+        let kept_by = self.tables.parents.digests(&key)?.pop_first();
+        Ok(DeletedManifest::Done { tags, kept_by })
     }
 
     /// The tags that name a manifest, in order.
@@ -283,24 +265,6 @@ impl Writing<'_> {
             tag.map(Some).ok_or_else(|| "the tag can't be read".into())
         })?;
         Ok(listing.items)
-    }
-
-    /// Ends the pin of a manifest on a blob. When it was the last, the link is leased until `due`: older candidates of
-    /// it may be due before, and whoever was told that the blob exists relies on that time.
-    fn unpin(
-        &mut self,
-        repository: &RepositoryName,
-        blob: &Digest,
-        by: &Digest,
-        due: Timestamp,
-    ) -> Result<(), Failure> {
-        self.tables.pins.remove(&tables::pin(repository, blob, by))?;
-        if self.tables.pinned_by(repository, blob)?.is_none()
-            && self.tables.links.has(&tables::item(repository, blob))?
-        {
-            self.lease(repository, blob, due)?;
-        }
-        Ok(())
     }
 }
 

@@ -9,10 +9,9 @@ use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, T
 use super::failure::Failure;
 use super::records::{self, Library, TopicRow};
 use super::tables::{self, Kind, TOTALS, View};
-use crate::storage::meta::author;
 use crate::storage::meta::rows::{self, HeldRow, LinkRow, ManifestRow, ProjectRow, TagRow, Totals};
 use crate::storage::meta::{
-    BlobRow, Candidate, Conflict, Counts, Event, Listing, Page, Project, RecordAt, Referrer, StoredManifest,
+    BlobRow, Candidate, Conflict, Counts, Event, Listing, MAX_HEADS, Page, Project, RecordAt, Referrer, StoredManifest,
     TagVersion, TextRoom, Verdict, pushed_as,
 };
 
@@ -52,7 +51,7 @@ impl View {
         let digest = match reference {
             Reference::Digest(digest) => *digest,
             Reference::Tag(tag) => match self.tags()?.get::<TagRow>(&tables::tag(repository, tag))? {
-                Some(row) => row.digest.0,
+                Some(row) => row.digest,
                 None => return Ok(None),
             },
         };
@@ -108,7 +107,7 @@ impl View {
     ) -> Result<Vec<TagVersion>, Failure> {
         let project = self.projects()?.get::<ProjectRow>(repository.project_str().as_bytes())?;
         let Some(ProjectRow { scope, .. }) = project else { return Ok(Vec::new()) };
-        let Some(TopicRow { number, .. }) = self.topic(&author::tag_topic(scope, repository, tag))? else {
+        let Some(TopicRow { number, .. }) = self.topic(&Topic::tag(scope, repository, tag))? else {
             return Ok(Vec::new());
         };
         let (numbers, records) = (self.numbers()?, self.records()?);
@@ -127,22 +126,14 @@ impl View {
     ) -> Result<Option<MediaType>, Failure> {
         let project = self.projects()?.get::<ProjectRow>(repository.project_str().as_bytes())?;
         let Some(ProjectRow { scope, .. }) = project else { return Ok(None) };
-        let Some(row) = self.topic(&author::manifest_topic(scope, repository, digest))? else { return Ok(None) };
-        if self.manifests()?.has(&tables::item(repository, digest))? {
-            return Ok(None);
-        }
+        let Some(row) = self.topic(&Topic::manifest(scope, repository, digest))? else { return Ok(None) };
+        let Some(said) = row.view.said.filter(|_| row.view.is_deleted()) else { return Ok(None) };
         let (numbers, records) = (self.numbers()?, self.records()?);
-        let library = Library { numbers: &numbers, records: &records };
-        for number in self.versions()?.versions_of(row.number, usize::MAX)? {
-            if let Some(media_type) = pushed_as(&library.promised(number)?) {
-                return Ok(Some(media_type));
-            }
-        }
-        Ok(None)
+        Ok(pushed_as(&Library { numbers: &numbers, records: &records }.promised_id(&said.id)?))
     }
 
     fn topic(&self, topic: &Topic) -> Result<Option<TopicRow>, Failure> {
-        self.topics()?.get(&records::topic(&topic.scope, topic.kind, &topic.key))
+        self.topics()?.get(&records::topic(topic))
     }
 
     pub(super) fn record_page(&self, after: Option<&RecordAt>, limit: usize) -> Result<Listing<Held>, Failure> {
@@ -157,26 +148,29 @@ impl View {
     }
 
     pub(super) fn heads(&self, topic: &Topic) -> Result<Vec<Held>, Failure> {
-        let row = self.topic(topic)?.unwrap_or_default();
+        let Some(row) = self.topic(topic)? else { return Ok(Vec::new()) };
+        let table = self.head_rows()?;
+        let mut heads = table.heads_of(row.number, false, usize::MAX)?;
+        heads.extend(table.heads_of(row.number, true, usize::MAX)?);
         let (numbers, records) = (self.numbers()?, self.records()?);
         let library = Library { numbers: &numbers, records: &records };
-        row.heads.iter().map(|id| library.promised_id(id)).collect()
+        heads.iter().map(|head| library.promised_id(&head.id)).collect()
     }
 
     pub(super) fn conflicts(&self, limit: usize) -> Result<Vec<Conflict>, Failure> {
-        let (numbers, records) = (self.numbers()?, self.records()?);
+        let (numbers, records, heads) = (self.numbers()?, self.records()?, self.head_rows()?);
         let library = Library { numbers: &numbers, records: &records };
         let found = self.topics()?.page(&[], None, limit, |key, row| {
             let row: TopicRow = rows::decode(row)?;
-            if row.heads.len() < 2 {
+            if !row.view.is_conflict() {
                 return Ok(None);
             }
-            let topic = records::read_topic(key).ok_or("the topic can't be read")?;
-            Ok(Some((topic, row.heads)))
+            Ok(Some((records::read_topic(key).ok_or("the topic can't be read")?, row)))
         })?;
-        let conflict = |(topic, heads): (Topic, Vec<_>)| {
-            let heads = heads.iter().map(|id| library.promised_id(id)).collect::<Result<_, _>>()?;
-            Ok(Conflict { topic, heads })
+        let conflict = |(topic, row): (Topic, TopicRow)| {
+            let shown = heads.heads_of(row.number, false, MAX_HEADS)?;
+            let heads = shown.iter().map(|head| library.promised_id(&head.id)).collect::<Result<_, _>>()?;
+            Ok(Conflict { topic, heads, count: row.view.heads })
         };
         found.items.into_iter().map(conflict).collect()
     }

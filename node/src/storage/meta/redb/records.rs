@@ -1,27 +1,16 @@
-//! The records as rows: written in the transaction of what follows from them, read back as the machines of the mesh
-//! read them.
+//! How records and the view of them stand in the tables. Owns no state.
 //!
-//! Owns no state. The keys are made so that a range of one table answers a question: the versions of a topic (newest
-//! first), the followers of a record, what an author wrote at a place, a scope by time. A record is one row, its header
-//! and its value, so that the value can be dropped later.
-//!
-//! Ids are long and in no order. So each gets a number here, counted from 1, also one that is named before it comes, and
-//! each topic one; other tables point by number. What is written at one time then stands together, which halves what the
-//! records take on the disk and most of what a commit has to copy. Numbers mean nothing to anybody else.
-
-use std::collections::BTreeSet;
-use std::sync::Arc;
+//! Records and authors have numbers, given out once and never again, so that the many keys that name one are short.
 
 use protocol::identity::NodeKey;
-use protocol::record::{Held, HybridTime, Kind, Position, Record, RecordId, RecordKey, ScopeId};
-use protocol::view::Topic;
+use protocol::record::{Held, HybridTime, Incarnation, Kind, Position, Record, RecordId, RecordKey, ScopeId};
+use protocol::trust::Void;
+use protocol::view::{Rank, Standing, Topic, TopicView};
 use redb::ReadableTable;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::tables::{self, Rows, Tables};
-use super::writing::Writing;
-use crate::storage::meta::Act;
 
 /// Bytes of the length that stands before a header.
 const LENGTH: usize = 4;
@@ -31,7 +20,7 @@ const VALUE: u8 = 1;
 const BARE: u8 = 0;
 
 /// The row of a record.
-fn stored(record: &Record, value: Option<&[u8]>) -> Vec<u8> {
+pub(super) fn stored(record: &Record, value: Option<&[u8]>) -> Vec<u8> {
     let header = record.as_bytes();
     // A header has a few KiB at most.
     let len = u32::try_from(header.len()).unwrap_or(u32::MAX).to_be_bytes();
@@ -52,7 +41,39 @@ fn read_stored(row: &[u8]) -> Result<Held, &'static str> {
     if value.is_some() {
         record.check_value(value).map_err(|_| "it has another value")?;
     }
-    Ok(Held { record, value: value.map(Arc::from) })
+    Ok(Held { record, value: value.map(std::sync::Arc::from) })
+}
+
+/// What is kept of a record by its name, here or only named by others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct NumberRow {
+    /// Its number.
+    pub(super) number: u64,
+    /// How it stands in the view, once it is in it.
+    pub(super) seen: Option<Seen>,
+}
+
+/// A [`Standing`] without the record's own name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    void: Option<Void>,
+    epoch: u32,
+    time: HybridTime,
+    deletes: bool,
+    head: bool,
+    circular: bool,
+}
+
+impl Seen {
+    pub(super) const fn of(standing: &Standing) -> Self {
+        let Standing { void, rank, deletes, head, circular } = *standing;
+        Self { void, epoch: rank.epoch, time: rank.time, deletes, head, circular }
+    }
+
+    pub(super) const fn standing(&self, id: RecordId) -> Standing {
+        let Self { void, epoch, time, deletes, head, circular } = *self;
+        Standing { void, rank: Rank { epoch, time, id }, deletes, head, circular }
+    }
 }
 
 /// What the keys of one kind of thing in a scope begin with.
@@ -60,18 +81,16 @@ pub(super) fn of_kind(scope: &ScopeId, kind: Kind) -> Vec<u8> {
     tables::join(&[&scope.0, &kind.0.to_be_bytes()])
 }
 
-/// A topic. Its key tells its length, so that no topic is the beginning of another.
-pub(super) fn topic(scope: &ScopeId, kind: Kind, key: &RecordKey) -> Vec<u8> {
-    let bytes = key.as_bytes();
-    let len = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
-    tables::join(&[&of_kind(scope, kind), &len, bytes])
+/// A topic.
+pub(super) fn topic(topic: &Topic) -> Vec<u8> {
+    tables::join(&[&of_kind(&topic.scope, topic.kind), topic.key.as_bytes()])
 }
 
 /// Reads what [`topic`] wrote.
 pub(super) fn read_topic(bytes: &[u8]) -> Option<Topic> {
     let (scope, rest) = bytes.split_first_chunk::<32>()?;
     let (kind, rest) = rest.split_first_chunk::<2>()?;
-    let key = RecordKey::from_bytes(rest.get(2..)?.to_vec())?;
+    let key = RecordKey::from_bytes(rest.to_vec())?;
     Some(Topic { scope: ScopeId(*scope), kind: Kind(u16::from_be_bytes(*kind)), key })
 }
 
@@ -80,12 +99,12 @@ pub(super) fn read_topic(bytes: &[u8]) -> Option<Topic> {
 pub(super) struct TopicRow {
     /// Its number.
     pub(super) number: u64,
-    /// Its heads; the first is live.
-    pub(super) heads: Vec<RecordId>,
+    /// What holds of it.
+    pub(super) view: TopicView,
 }
 
 /// A version of a topic. The greatest time sorts first.
-fn version(topic: u64, time: HybridTime, number: u64) -> Vec<u8> {
+pub(super) fn version(topic: u64, time: HybridTime, number: u64) -> Vec<u8> {
     tables::join(&[&topic.to_be_bytes(), &(u64::MAX - time.0).to_be_bytes(), &(u64::MAX - number).to_be_bytes()])
 }
 
@@ -95,20 +114,45 @@ fn read_version(rest: &[u8]) -> Option<u64> {
     Some(u64::MAX - u64::from_be_bytes(number.try_into().ok()?))
 }
 
+/// What the heads of a topic begin with, the deletes or the others.
+fn heads(topic: u64, deletes: bool) -> Vec<u8> {
+    tables::join(&[&topic.to_be_bytes(), &[u8::from(deletes)]])
+}
+
+/// A head. The greatest sorts first.
+pub(super) fn head(topic: u64, deletes: bool, rank: &Rank) -> Vec<u8> {
+    let (epoch, time) = (u32::MAX - rank.epoch, u64::MAX - rank.time.0);
+    tables::join(&[&heads(topic, deletes), &epoch.to_be_bytes(), &time.to_be_bytes(), &rank.id.0.map(|byte| !byte)])
+}
+
+/// Reads what stands behind the topic of a head.
+fn read_head(rest: &[u8]) -> Option<Rank> {
+    let (epoch, rest) = rest.split_first_chunk::<4>()?;
+    let (time, id) = rest.split_first_chunk::<8>()?;
+    let id: [u8; 32] = id.try_into().ok()?;
+    let (epoch, time) = (u32::MAX - u32::from_be_bytes(*epoch), HybridTime(u64::MAX - u64::from_be_bytes(*time)));
+    Some(Rank { epoch, time, id: RecordId(id.map(|byte| !byte)) })
+}
+
+/// What the places of an author's life on a topic begin with.
+pub(super) fn line(topic: u64, author: u64, incarnation: Incarnation) -> Vec<u8> {
+    tables::join(&[&topic.to_be_bytes(), &author.to_be_bytes(), &incarnation.0.to_be_bytes()])
+}
+
 /// A record under one that it names as its predecessor.
-fn follower(prev: u64, number: u64) -> Vec<u8> {
+pub(super) fn follower(prev: u64, number: u64) -> Vec<u8> {
     tables::join(&[&prev.to_be_bytes(), &number.to_be_bytes()])
 }
 
 /// A record under its author and place.
-fn place(author: &NodeKey, position: Position, number: u64) -> Vec<u8> {
+pub(super) fn place(author: u64, position: Position, number: u64) -> Vec<u8> {
     tables::join(&[&places(author, position), &number.to_be_bytes()])
 }
 
 /// What the records of an author at a place begin with.
-pub(super) fn places(author: &NodeKey, position: Position) -> Vec<u8> {
+pub(super) fn places(author: u64, position: Position) -> Vec<u8> {
     let Position { incarnation, seq } = position;
-    tables::join(&[&author.0, &incarnation.0.to_be_bytes(), &seq.to_be_bytes()])
+    tables::join(&[&author.to_be_bytes(), &incarnation.0.to_be_bytes(), &seq.to_be_bytes()])
 }
 
 /// Reads a number at the end of a key.
@@ -134,12 +178,6 @@ pub(super) struct Library<'a, T> {
 }
 
 impl<T: ReadableTable<&'static [u8], &'static [u8]>> Library<'_, T> {
-    /// The number of a record, here or not; `None` when nothing ever named it.
-    pub(super) fn number(&self, id: &RecordId) -> Result<Option<u64>, Failure> {
-        let Some(number) = self.numbers.raw(&id.0)? else { return Ok(None) };
-        read_number(&number).map(Some).ok_or_else(|| self.numbers.damaged(&id.0, "the number can't be read"))
-    }
-
     fn at(&self, number: u64) -> Result<Option<Held>, Failure> {
         let key = number.to_be_bytes();
         let Some(row) = self.records.raw(&key)? else { return Ok(None) };
@@ -153,7 +191,7 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Library<'_, T> {
 
     /// A record.
     pub(super) fn get(&self, id: &RecordId) -> Result<Option<Held>, Failure> {
-        let Some(number) = self.number(id)? else { return Ok(None) };
+        let Some(NumberRow { number, .. }) = self.numbers.get(&id.0)? else { return Ok(None) };
         let held = self.at(number)?;
         if held.as_ref().is_some_and(|held| held.record.id() != *id) {
             return Err(self.records.damaged(&number.to_be_bytes(), "it is another record"));
@@ -175,6 +213,22 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Rows<T> {
         })?;
         Ok(page.items)
     }
+
+    /// The heads of a topic, greatest first, the deletes or the others, from the table of them.
+    pub(super) fn heads_of(&self, topic: u64, deletes: bool, limit: usize) -> Result<Vec<Rank>, Failure> {
+        let page = self.page(&heads(topic, deletes), None, limit, |rest, _| {
+            read_head(rest).map(Some).ok_or_else(|| "the head can't be read".into())
+        })?;
+        Ok(page.items)
+    }
+
+    /// The numbers behind a prefix, at the end of the keys.
+    pub(super) fn numbers_behind(&self, prefix: &[u8]) -> Result<Vec<u64>, Failure> {
+        let page = self.page(prefix, None, usize::MAX, |rest, _| {
+            read_number(rest).map(Some).ok_or_else(|| "the number can't be read".into())
+        })?;
+        Ok(page.items)
+    }
 }
 
 impl<T: ReadableTable<&'static [u8], &'static [u8]>> Tables<T> {
@@ -182,76 +236,35 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Tables<T> {
     pub(super) const fn library(&self) -> Library<'_, T> {
         Library { numbers: &self.numbers, records: &self.records }
     }
+
+    /// The number of an author who ever wrote anything that is here.
+    pub(super) fn author_number(&self, author: &NodeKey) -> Result<Option<u64>, Failure> {
+        let Some(number) = self.authors.raw(&author.0)? else { return Ok(None) };
+        read_number(&number).map(Some).ok_or_else(|| self.authors.damaged(&author.0, "the number can't be read"))
+    }
 }
 
-impl Writing<'_> {
-    /// Writes a version of a topic that follows all its heads, and covers all it names.
-    pub(super) fn say(&mut self, topic: Topic, value: Option<&[u8]>, act: &Act) -> Result<RecordId, Failure> {
-        let key = self::topic(&topic.scope, topic.kind, &topic.key);
-        let mut row = self.topic_row(&key)?;
-        let record = self
-            .author
-            .write(&mut self.pen, topic, value, &row.heads, act)
-            .map_err(|error| Failure::Damaged(format!("a record can't be written: {error}")))?;
-        self.keep(&record, value, row.number)?;
-        let covered: BTreeSet<RecordId> = record.body().into_iter().flat_map(|body| body.prev.clone()).collect();
-        row.heads.retain(|head| !covered.contains(head));
-        row.heads.insert(0, record.id());
-        self.tables.topics.put(&key, &row)?;
-        Ok(record.id())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_sort_the_greatest_first_and_read_back() {
+        let rank = |epoch, time, id| Rank { epoch, time: HybridTime(time), id: RecordId([id; 32]) };
+        let falling = [rank(2, 1, 1), rank(1, 9, 0), rank(1, 8, 255), rank(1, 8, 7), rank(0, u64::MAX, 255)];
+        let keys: Vec<_> = falling.iter().map(|rank| head(7, false, rank)).collect();
+        assert!(keys.is_sorted());
+        let prefix = heads(7, false);
+        let read: Vec<_> = keys.iter().map(|key| read_head(key.strip_prefix(&*prefix).unwrap()).unwrap()).collect();
+        assert_eq!(read, falling);
+        assert!(head(7, true, &falling[0]) > keys[4], "deletes stand behind the others");
     }
 
-    /// Keeps a version of another author that follows nothing, for tests of what a lone node never has.
-    #[cfg(test)]
-    pub(super) fn hear(&mut self, topic: &Topic, value: &[u8], act: &Act) -> Result<(), Failure> {
-        let other = protocol::identity::NodeSecret::from_seed([8; 32]);
-        let other = crate::storage::meta::Author::new(other, Arc::new(crate::world::RealEntropy));
-        let mut pen = other.take_up(HybridTime::default());
-        let record = other.write(&mut pen, topic.clone(), Some(value), &[], act).expect("a record");
-        let key = self::topic(&topic.scope, topic.kind, &topic.key);
-        let mut row = self.topic_row(&key)?;
-        self.keep(&record, Some(value), row.number)?;
-        row.heads.push(record.id());
-        self.tables.topics.put(&key, &row)
-    }
-
-    /// What is kept of a topic, or of a new one.
-    fn topic_row(&mut self, key: &[u8]) -> Result<TopicRow, Failure> {
-        match self.tables.topics.get(key)? {
-            Some(row) => Ok(row),
-            None => Ok(TopicRow { number: self.count(), heads: Vec::new() }),
+    #[test]
+    fn topics_read_back() {
+        let scope = ScopeId([3; 32]);
+        for topic in [Topic::project(scope), Topic::tag(scope, &"p/a".parse().unwrap(), &"t".parse().unwrap())] {
+            assert_eq!(read_topic(&self::topic(&topic)), Some(topic));
         }
-    }
-
-    /// The next number.
-    const fn count(&mut self) -> u64 {
-        self.totals.numbers += 1;
-        self.totals.numbers
-    }
-
-    /// The number of a record, given to it when it has none.
-    fn number(&mut self, id: &RecordId) -> Result<u64, Failure> {
-        if let Some(number) = self.tables.library().number(id)? {
-            return Ok(number);
-        }
-        let number = self.count();
-        self.tables.numbers.put_raw(&id.0, &number.to_be_bytes())?;
-        Ok(number)
-    }
-
-    /// Writes the rows of a record.
-    fn keep(&mut self, record: &Record, value: Option<&[u8]>, topic: u64) -> Result<(), Failure> {
-        let id = record.id();
-        let number = self.number(&id)?;
-        self.tables.records.put_raw(&number.to_be_bytes(), &stored(record, value))?;
-        self.tables.moments.mark(&moment(&record.scope(), record.time(), &id))?;
-        let Some(body) = record.body() else { return Ok(()) };
-        self.tables.versions.mark(&version(topic, record.time(), number))?;
-        self.tables.places.mark(&place(&record.author(), body.position, number))?;
-        for prev in &body.prev {
-            let prev = self.number(prev)?;
-            self.tables.followers.mark(&follower(prev, number))?;
-        }
-        Ok(())
     }
 }

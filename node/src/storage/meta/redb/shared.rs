@@ -8,6 +8,7 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use protocol::seam::File;
+use protocol::trust::Trust;
 use redb::{Builder, Database, ReadTransaction, WriteTransaction};
 
 use super::backend::{End, Fate, Frozen, OnDisk};
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     cache: usize,
     pub(super) health: Health,
     pub(super) author: Author,
+    /// By the acts of trust that are committed.
+    trust: RwLock<Arc<Trust>>,
 }
 
 #[derive(Debug)]
@@ -57,8 +60,18 @@ impl Shared {
         last_event: u64,
     ) -> Result<Self, MetaError> {
         let open = Open::on_disk(Arc::clone(&file), sync, cache).map_err(Failure::from)?;
-        super::prepare(&open.database, &author, last_event)?;
-        Ok(Self { open: RwLock::new(open), file, sync, cache, health, author })
+        let trust = RwLock::new(super::prepare(&open.database, &author, last_event)?);
+        Ok(Self { open: RwLock::new(open), file, sync, cache, health, author, trust })
+    }
+
+    /// Who may write what, by what is committed.
+    pub(super) fn trust(&self) -> Arc<Trust> {
+        Arc::clone(&self.trust.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Acts of trust were committed: this follows from them.
+    pub(super) fn put_trust(&self, trust: Arc<Trust>) {
+        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
     }
 
     fn opened(&self) -> RwLockReadGuard<'_, Open> {

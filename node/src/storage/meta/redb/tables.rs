@@ -3,10 +3,12 @@
 //! Keys are bytes: parts joined so that the order of keys is the order of listings. Repository names and tags hold no
 //! NUL, so NUL ends them; a digest in key form tells its own length by its first byte and needs no end.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use bytes::Bytes;
-use protocol::{Digest, RepositoryName, Tag, Timestamp};
+use protocol::record::ScopeId;
+use protocol::{Digest, ProjectName, RepositoryName, Tag, Timestamp};
 use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, TableHandle,
     WriteTransaction,
@@ -66,7 +68,7 @@ macro_rules! tables {
 tables! {
     /// Setting name → its bytes, as given.
     settings = "settings_1";
-    /// Record → its number, eight bytes.
+    /// Record → [`super::records::NumberRow`].
     numbers = "record_numbers_1";
     /// Number → header and value of a record (`records.rs`).
     records = "records_1";
@@ -76,8 +78,20 @@ tables! {
     versions = "record_versions_1";
     /// Record and follower, by number → nothing: which records name one as their predecessor.
     followers = "record_followers_1";
-    /// Author, place and record → nothing: what an author wrote where.
+    /// Author, place and record, by number → nothing: what an author wrote where.
     places = "record_places_1";
+    /// Author → its number, eight bytes.
+    authors = "record_authors_1";
+    /// [`super::records::head`] → nothing: the heads of a topic, greatest first.
+    head_rows = "record_heads_1";
+    /// [`super::records::line`] and a place → nothing: what an author wrote of a topic in one life.
+    lines = "record_lines_1";
+    /// Scope → [`protocol::view::ProjectFacts`].
+    facts = "project_facts_1";
+    /// [`named`] → nothing: the scopes that are bound to a project's name.
+    names = "project_scopes_1";
+    /// Record → nothing: what bears on trust.
+    acts = "trust_acts_1";
     /// [`super::records::moment`] → nothing: the records of a scope by time.
     moments = "record_times_1";
     /// [`PEN`] → [`crate::storage::meta::author::Pen`], which no copy has; [`CLOCK`] → the last time given out;
@@ -101,6 +115,14 @@ tables! {
     parts = "manifest_parts_1";
     /// [`pin`] → nothing: which manifests of a repository need a blob of it.
     pins = "pins_1";
+    /// [`pin`] of a manifest by another → nothing: which live manifests of a repository name it.
+    parents = "manifest_parents_1";
+    /// The same the other way round: what a live manifest names.
+    children = "manifest_children_1";
+    /// [`tag`], NUL and digest → nothing: what heads of a tag name that are not live.
+    losers = "tag_losers_1";
+    /// [`tag_of`] of the same → nothing.
+    losers_of = "tag_losers_by_digest_1";
     /// [`item`] of a blob → [`rows::LinkRow`].
     links = "links_1";
     /// Digest → [`rows::HeldRow`].
@@ -130,7 +152,7 @@ pub(super) const KEY: &[u8] = b"key";
 /// The setting that holds the format of these tables.
 pub(super) const FORMAT_SETTING: &str = "meta.format";
 /// The format this program writes: the set of tables and what their keys mean.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// As what a repository holds bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,6 +210,26 @@ pub(super) fn item(name: &RepositoryName, digest: &Digest) -> Vec<u8> {
 /// A tag under the manifest it names.
 pub(super) fn tag_of(name: &RepositoryName, digest: &Digest, tag: &Tag) -> Vec<u8> {
     join(&[&item(name, digest), tag.as_str().as_bytes()])
+}
+
+/// A digest that a head of a tag names.
+pub(super) fn loser(name: &RepositoryName, tag: &Tag, digest: &Digest) -> Vec<u8> {
+    join(&[&losers(name, tag), &digest.to_key()])
+}
+
+/// What all such of a tag begin with.
+pub(super) fn losers(name: &RepositoryName, tag: &Tag) -> Vec<u8> {
+    join(&[&self::tag(name, tag), b"\0"])
+}
+
+/// A scope under the name it is bound to.
+pub(super) fn named(name: &ProjectName, scope: &ScopeId) -> Vec<u8> {
+    join(&[&names(name), &scope.0])
+}
+
+/// What the scopes of a name begin with.
+pub(super) fn names(name: &ProjectName) -> Vec<u8> {
+    join(&[name.as_str().as_bytes(), b"\0"])
 }
 
 /// A blob of a repository and a manifest that needs it; begins with the [`item`] of the blob.
@@ -331,6 +373,34 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Rows<T> {
             Ok(false)
         })?;
         Ok(first)
+    }
+
+    /// The rest of the last key that begins with `prefix`, below a rest of the same length.
+    pub(super) fn last_below(&self, prefix: &[u8], rest: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        let end = join(&[prefix, rest]);
+        let last = self.table.range::<&[u8]>((Bound::Included(prefix), Bound::Excluded(&*end)))?.next_back();
+        Ok(match last {
+            Some(entry) => entry?.0.value().strip_prefix(prefix).map(<[u8]>::to_vec),
+            None => None,
+        })
+    }
+
+    /// Whether a key begins with `prefix` and comes after this rest.
+    pub(super) fn any_after(&self, prefix: &[u8], rest: &[u8]) -> Result<bool, Failure> {
+        let mut any = false;
+        self.scan(prefix, Some(rest), |_, _| {
+            any = true;
+            Ok(false)
+        })?;
+        Ok(any)
+    }
+
+    /// The digests behind a prefix, at the end of the keys.
+    pub(super) fn digests(&self, prefix: &[u8]) -> Result<BTreeSet<Digest>, Failure> {
+        let page = self.page(prefix, None, usize::MAX, |rest, _| {
+            Digest::from_key(rest).map(Some).ok_or_else(|| "the digest can't be read".into())
+        })?;
+        Ok(page.items.into_iter().collect())
     }
 
     /// Whether a key begins with `prefix`.

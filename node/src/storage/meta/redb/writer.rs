@@ -198,7 +198,7 @@ impl Writer {
     fn commit(&self, group: &mut Vec<Box<dyn Job>>) -> Result<(), Failure> {
         while !group.is_empty() {
             let transaction = self.shared.begin_write()?;
-            let mut writing = Writing::begin(&transaction, &self.shared.author)?;
+            let mut writing = Writing::begin(&transaction, &self.shared.author, self.shared.trust())?;
             let mut bad = None;
             for (at, job) in group.iter_mut().enumerate() {
                 match job.apply(&mut writing) {
@@ -211,11 +211,14 @@ impl Writer {
                 }
             }
             let Some((at, what)) = bad else {
-                if writing.end()? {
-                    return Ok(transaction.commit()?);
+                let ended = writing.end()?;
+                if !ended.changed {
+                    // Nothing to make durable, so no sync to wait for.
+                    return Ok(transaction.abort()?);
                 }
-                // Nothing to make durable, so no sync to wait for.
-                return Ok(transaction.abort()?);
+                transaction.commit()?;
+                self.shared.put_trust(ended.trust);
+                return Ok(());
             };
             drop(writing);
             transaction.abort()?;

@@ -1,9 +1,12 @@
 //! One write transaction, as the intents see it: what several of them do alike.
 //!
-//! Owns the figures kept up in [`Totals`], and the author's pen, while the transaction runs; nothing of them survives
-//! when that is not committed.
+//! Owns the figures kept up in [`Totals`], the author's pen and what is trusted, while the transaction runs; nothing of
+//! them survives when that is not committed.
+
+use std::sync::Arc;
 
 use protocol::record::ScopeId;
+use protocol::trust::Trust;
 use protocol::{Digest, RepositoryName, Timestamp};
 use redb::{ReadableTable, WriteTransaction};
 
@@ -20,32 +23,48 @@ pub(super) struct Writing<'t> {
     pub(super) totals: Totals,
     pub(super) author: &'t Author,
     pub(super) pen: Pen,
-    before: (Totals, Pen),
+    /// Who may write what, by the acts of trust in this transaction.
+    pub(super) trust: Arc<Trust>,
+    before: (Totals, Option<Pen>),
+}
+
+/// What a transaction leaves behind when it is committed.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// Whether there is anything to commit.
+    pub(super) changed: bool,
+    /// What is trusted from then on.
+    pub(super) trust: Arc<Trust>,
 }
 
 impl<'t> Writing<'t> {
     /// Opens what a transaction works on.
-    pub(super) fn begin(transaction: &'t WriteTransaction, author: &'t Author) -> Result<Self, Failure> {
+    pub(super) fn begin(
+        transaction: &'t WriteTransaction,
+        author: &'t Author,
+        trust: Arc<Trust>,
+    ) -> Result<Self, Failure> {
         let tables = Tables::write(transaction)?;
         let totals = tables.totals.get(TOTALS)?.unwrap_or_default();
-        let pen = match tables.author.get(PEN)? {
+        let before: Option<Pen> = tables.author.get(PEN)?;
+        let pen = match before {
             Some(pen) => pen,
             // A new store, or one that lost sight of what it wrote: a new life begins.
             None => author.take_up(tables.author.get(CLOCK)?.unwrap_or_default()),
         };
-        Ok(Self { tables, totals, author, pen, before: (totals, pen) })
+        Ok(Self { tables, totals, author, pen, trust, before: (totals, before) })
     }
 
-    /// Closes it; whether there is anything to commit.
-    pub(super) fn end(mut self) -> Result<bool, Failure> {
+    /// Closes it.
+    pub(super) fn end(mut self) -> Result<Ended, Failure> {
         if self.totals != self.before.0 {
             self.tables.totals.put(TOTALS, &self.totals)?;
         }
-        if self.pen != self.before.1 {
+        if Some(self.pen) != self.before.1 {
             self.tables.author.put(PEN, &self.pen)?;
             self.tables.author.put(CLOCK, &self.pen.last)?;
         }
-        Ok(self.tables.changed())
+        Ok(Ended { changed: self.tables.changed(), trust: self.trust })
     }
 
     /// Whether the project of a repository is there.

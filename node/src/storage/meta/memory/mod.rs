@@ -10,17 +10,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::identity::{NodeKey, NodeSecret};
-use protocol::record::value::{BlobClaim, Life, Value};
-use protocol::record::{Held as Kept, HybridTime, Kind, RecordId, RecordSet, Records as _, ScopeId};
+use protocol::record::value::BlobClaim;
+use protocol::record::{Held as Kept, HybridTime, RecordSet};
 use protocol::seam::Entropy;
+use protocol::trust::Trust;
+use protocol::view::{InMemory, View};
 use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 
 use super::author::{self, Pen};
 use super::{
-    Act, Answer, Author, BlobRow, Candidate, Choice, Conflict, Counts, DecideTag, Decided, DeletedManifest, Event,
+    Act, Answer, Author, BlobRow, Candidate, Conflict, Counts, DecideTag, Decided, DeletedManifest, DeletedTag, Event,
     LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest, Published, RecordAt, Referrer,
-    StoredManifest, TagVersion, TextRoom, Topic, UnlinkedBlob, Verdict, What, pushed_as,
+    StoredManifest, TagVersion, Taken, TextRoom, Topic, UnlinkedBlob, Verdict, What,
 };
+
+mod records;
 
 /// The engine. Cheap to clone; all clones are the same one.
 #[derive(Clone, Debug, Default)]
@@ -31,9 +35,9 @@ struct State {
     author: Author,
     pen: Pen,
     records: RecordSet,
+    trust: Trust,
+    view: View<InMemory>,
     settings: BTreeMap<&'static str, Vec<u8>>,
-    /// Where the records of each stand.
-    projects: BTreeMap<ProjectName, ScopeId>,
     /// Those something was pushed to.
     repositories: BTreeMap<RepositoryName, Repository>,
     held: BTreeMap<Digest, Held>,
@@ -48,12 +52,15 @@ impl Default for State {
     fn default() -> Self {
         let author = nobody();
         let pen = author.take_up(HybridTime::default());
+        let trust = Trust::evaluate(author.key(), std::iter::empty());
+        let view = View::new(author.mesh(), InMemory::default());
         Self {
             author,
             pen,
             records: RecordSet::default(),
+            trust,
+            view,
             settings: BTreeMap::new(),
-            projects: BTreeMap::new(),
             repositories: BTreeMap::new(),
             held: BTreeMap::new(),
             candidates: BTreeSet::new(),
@@ -118,71 +125,7 @@ impl State {
     }
 
     fn has_project(&self, name: &RepositoryName) -> bool {
-        self.projects.contains_key(&name.project())
-    }
-
-    /// The versions of a topic that none covers, the greatest first: every record on the way from one to what it covers
-    /// is here, so each covered one is named by another, or comes before one of the same author.
-    fn heads(&self, topic: &Topic) -> Vec<Kept> {
-        let ids = self.records.versions(&topic.scope, topic.kind, &topic.key);
-        let versions: Vec<Kept> = ids.iter().filter_map(|id| self.records.get(id)).collect();
-        let covers = |one: &Kept, other: &Kept| {
-            let (Some(body), Some(earlier)) = (one.record.body(), other.record.body()) else { return false };
-            let (place, before) = (body.position, earlier.position);
-            let of_one = one.record.author() == other.record.author() && place.incarnation == before.incarnation;
-            body.prev.contains(&other.record.id()) || (of_one && place.seq > before.seq)
-        };
-        let is_head = |other: &&Kept| !versions.iter().any(|one| covers(one, other));
-        let mut heads: Vec<Kept> = versions.iter().filter(is_head).cloned().collect();
-        heads.sort_by_key(|held| std::cmp::Reverse((held.record.time(), held.record.id())));
-        heads
-    }
-
-    /// What the live version of a topic says.
-    fn says(&self, topic: &Topic) -> Option<Value> {
-        let live = self.heads(topic).into_iter().next()?;
-        Value::read(topic.kind, live.value.as_deref()?).ok()
-    }
-
-    fn say(&mut self, topic: Topic, value: Option<&[u8]>, act: &Act) -> Result<(), MetaError> {
-        let heads: Vec<RecordId> = self.heads(&topic).iter().map(|held| held.record.id()).collect();
-        let record = self.author.write(&mut self.pen, topic, value, &heads, act);
-        let told = |error: protocol::record::Malformed| MetaError::Engine(error.to_string());
-        self.records.insert(record.map_err(told)?, value.map(Arc::from)).map(drop).map_err(told)
-    }
-
-    fn project(&self, name: &ProjectName) -> Option<Project> {
-        let Some(Value::Project(project)) = self.says(&Topic::project(*self.projects.get(name)?)) else { return None };
-        let Life::Open(settings) = project.life else { return None };
-        let (public, sparse, created) = (settings.public, settings.sparse, settings.created);
-        Some(Project { name: project.name, public, sparse, created })
-    }
-
-    /// The tags of a repository, and what they name.
-    fn tags(&self, name: &RepositoryName) -> BTreeMap<Tag, Digest> {
-        let Some(scope) = self.projects.get(&name.project()) else { return BTreeMap::new() };
-        let keys = self.records.keys(scope, Kind::TAG).into_iter();
-        let own = keys.filter_map(|key| key.as_tag()).filter(|(repository, _)| repository == name);
-        own.filter_map(|(_, tag)| Some((tag.clone(), self.tag(name, &tag)?))).collect()
-    }
-
-    fn tag(&self, name: &RepositoryName, tag: &Tag) -> Option<Digest> {
-        let scope = self.projects.get(&name.project())?;
-        match self.says(&author::tag_topic(*scope, name, tag)) {
-            Some(Value::Tagged(tagged)) => tagged.digest,
-            _ => None,
-        }
-    }
-
-    fn create_project(&mut self, project: &Project, act: &Act) -> Result<bool, MetaError> {
-        if self.projects.contains_key(&project.name) {
-            return Ok(false);
-        }
-        let (scope, value) = self.author.project(project);
-        self.say(Topic::project(scope), Some(&value), act)?;
-        self.projects.insert(project.name.clone(), scope);
-        self.tell(act, What::ProjectCreated { project: project.name.clone(), public: project.public });
-        Ok(true)
+        self.scope(&name.project()).is_some()
     }
 
     fn is_held(&self, digest: &Digest) -> bool {
@@ -275,8 +218,13 @@ impl State {
             return Ok(Published::TooManyChildren);
         };
         let (name, digest, act) = (publish.repository.clone(), publish.digest, publish.act.clone());
-        let Some(scope) = self.projects.get(&name.project()).copied() else { return Ok(Published::NoProject) };
-        self.say(author::manifest_topic(scope, &name, &digest), Some(&value), &act)?;
+        let (due, topic) = (publish.due, |scope| Topic::manifest(scope, &name, &digest));
+        let Some(scope) = self.scope(&name.project()) else { return Ok(Published::NoProject) };
+        let epoch = match self.tagging(scope) {
+            Err(site) if !publish.tags.is_empty() => return Ok(Published::NotHome(site)),
+            epoch => epoch.unwrap_or_default(),
+        };
+        self.say(topic(scope), Some(&value), due, &act)?;
         let size = publish.bytes.len() as u64;
         self.hold(&digest, BlobRow { size, root: publish.root, committed: act.at, quarantined: None });
         let repository = self.repositories.entry(name.clone()).or_default();
@@ -300,94 +248,10 @@ impl State {
             }
         }
         for tag in &tags {
-            self.say(author::tag_topic(scope, &name, tag), Some(&author::tagged(Some(digest))), &act)?;
+            self.say(Topic::tag(scope, &name, tag), Some(&author::tagged(Some(digest), epoch)), due, &act)?;
         }
         self.tell(&act, What::ManifestPushed { repository: name, digest, tags });
         Ok(Published::Done { created: old.is_none() })
-    }
-
-    /// Versions of a tag, newest first.
-    fn history(&self, name: &RepositoryName, tag: &Tag) -> Vec<TagVersion> {
-        let Some(scope) = self.projects.get(&name.project()) else { return Vec::new() };
-        let topic = author::tag_topic(*scope, name, tag);
-        let ids = self.records.versions(&topic.scope, topic.kind, &topic.key);
-        let mut all: Vec<Kept> = ids.iter().filter_map(|id| self.records.get(id)).collect();
-        all.sort_by_key(|held| std::cmp::Reverse((held.record.time(), held.record.id())));
-        all.iter().filter_map(|held| TagVersion::read(held).ok()).collect()
-    }
-
-    fn decide_tag(&mut self, decide: &DecideTag) -> Result<Decided, MetaError> {
-        let DecideTag { repository, tag, choice, act } = decide;
-        let history = self.history(repository, tag);
-        let Some(scope) = self.projects.get(&repository.project()).copied().filter(|_| !history.is_empty()) else {
-            return Ok(Decided::Unknown);
-        };
-        let topic = author::tag_topic(scope, repository, tag);
-        let heads: Vec<TagVersion> = self.heads(&topic).iter().filter_map(|held| TagVersion::read(held).ok()).collect();
-        let digest = match choice {
-            Choice::Head(_) if heads.len() < 2 => return Ok(Decided::Settled),
-            Choice::Head(digest) if heads.iter().any(|head| head.digest == Some(*digest)) => *digest,
-            Choice::Head(_) => return Ok(Decided::NoHead),
-            Choice::Last if self.tag(repository, tag).is_some() => return Ok(Decided::Settled),
-            Choice::Last => match history.iter().find_map(|version| version.digest) {
-                Some(digest) => digest,
-                None => return Ok(Decided::Unknown),
-            },
-        };
-        if self.repository(repository).is_none_or(|content| !content.manifests.contains_key(&digest)) {
-            return Ok(Decided::ManifestGone(digest));
-        }
-        self.tell(act, What::TagDecided { repository: repository.clone(), tag: tag.clone(), digest });
-        self.say(topic, Some(&author::tagged(Some(digest))), act)?;
-        Ok(Decided::Done(digest))
-    }
-
-    fn conflicts(&self) -> Vec<Conflict> {
-        let topic = |held: &Kept| {
-            let body = held.record.body()?;
-            Some(Topic { scope: held.record.scope(), kind: body.kind, key: body.key.clone() })
-        };
-        let topics: BTreeSet<Topic> = self.records.iter().filter_map(topic).collect();
-        let all = topics.into_iter().map(|topic| Conflict { heads: self.heads(&topic), topic });
-        all.filter(|conflict| conflict.heads.len() > 1).collect()
-    }
-
-    fn delete_tag(&mut self, name: &RepositoryName, tag: &Tag, act: &Act) -> Result<Option<Digest>, MetaError> {
-        let Some(scope) = self.projects.get(&name.project()).copied() else { return Ok(None) };
-        let Some(digest) = self.tag(name, tag) else { return Ok(None) };
-        self.say(author::tag_topic(scope, name, tag), Some(&author::tagged(None)), act)?;
-        self.tell(act, What::TagDeleted { repository: name.clone(), tag: tag.clone(), digest });
-        Ok(Some(digest))
-    }
-
-    fn delete_manifest(
-        &mut self,
-        name: &RepositoryName,
-        digest: &Digest,
-        due: Timestamp,
-        act: &Act,
-    ) -> Result<DeletedManifest, MetaError> {
-        let Some(scope) = self.projects.get(&name.project()).copied() else { return Ok(DeletedManifest::Absent) };
-        let tags: Vec<Tag> =
-            self.tags(name).into_iter().filter(|(_, named)| named == digest).map(|(tag, _)| tag).collect();
-        let Some(repository) = self.repositories.get_mut(name) else { return Ok(DeletedManifest::Absent) };
-        let Some(manifest) = repository.manifests.remove(digest) else { return Ok(DeletedManifest::Absent) };
-        let free: Vec<Digest> = manifest
-            .pins
-            .iter()
-            .filter(|blob| repository.pinned_by(blob).is_none() && repository.links.contains_key(blob))
-            .copied()
-            .collect();
-        for tag in &tags {
-            self.say(author::tag_topic(scope, name, tag), Some(&author::tagged(None)), act)?;
-        }
-        self.say(author::manifest_topic(scope, name, digest), None, act)?;
-        for blob in free {
-            self.lease(name, &blob, due);
-        }
-        self.orphan(digest, due);
-        self.tell(act, What::ManifestDeleted { repository: name.clone(), digest: *digest, tags: tags.clone() });
-        Ok(DeletedManifest::Done { tags })
     }
 
     fn unlink(&mut self, name: &RepositoryName, digest: &Digest, due: Timestamp, act: &Act) -> UnlinkedBlob {
@@ -508,7 +372,8 @@ impl MetaStore for MemoryMeta {
 
     fn projects(&self, want: Page) -> Answer<'_, Listing<Project>> {
         self.answer(|state| {
-            let all = state.projects.keys().filter_map(|name| Some((name.to_string(), state.project(name)?)));
+            let all =
+                state.project_names().into_iter().filter_map(|name| Some((name.to_string(), state.project(&name)?)));
             page(all, &want)
         })
     }
@@ -631,8 +496,14 @@ impl MetaStore for MemoryMeta {
         self.try_answer(|state| state.publish(publish))
     }
 
-    fn delete_tag<'a>(&'a self, repository: &'a RepositoryName, tag: &'a Tag, act: Act) -> Answer<'a, Option<Digest>> {
-        self.try_answer(|state| state.delete_tag(repository, tag, &act))
+    fn delete_tag<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        tag: &'a Tag,
+        due: Timestamp,
+        act: Act,
+    ) -> Answer<'a, DeletedTag> {
+        self.try_answer(|state| state.delete_tag(repository, tag, due, &act))
     }
 
     fn delete_manifest<'a>(
@@ -709,6 +580,10 @@ impl MetaStore for MemoryMeta {
         self.answer(|state| state.outbox.retain(|at, _| *at > seq))
     }
 
+    fn take_in(&self, heard: Vec<Kept>, due: Timestamp) -> Answer<'_, Taken> {
+        self.try_answer(|state| state.take_in(heard, due))
+    }
+
     fn conflicts(&self, limit: usize) -> Answer<'_, Vec<Conflict>> {
         self.answer(|state| state.conflicts().into_iter().take(limit).collect())
     }
@@ -722,16 +597,7 @@ impl MetaStore for MemoryMeta {
         repository: &'a RepositoryName,
         digest: &'a Digest,
     ) -> Answer<'a, Option<MediaType>> {
-        self.answer(|state| {
-            let topic = author::manifest_topic(*state.projects.get(&repository.project())?, repository, digest);
-            if state.says(&topic).is_some() {
-                return None;
-            }
-            let ids = state.records.versions(&topic.scope, topic.kind, &topic.key);
-            let mut all: Vec<Kept> = ids.iter().filter_map(|id| state.records.get(id)).collect();
-            all.sort_by_key(|held| std::cmp::Reverse((held.record.time(), held.record.id())));
-            all.iter().find_map(pushed_as)
-        })
+        self.answer(|state| state.deleted_manifest(repository, digest))
     }
 
     fn author(&self) -> NodeKey {
@@ -757,7 +623,7 @@ impl MetaStore for MemoryMeta {
         self.answer(|state| {
             let count = |n: usize| n as u64;
             Counts {
-                projects: count(state.projects.len()),
+                projects: count(state.project_names().len()),
                 repositories: count(state.repositories.len()),
                 manifests: state.repositories.values().map(|content| count(content.manifests.len())).sum(),
                 tags: state.repositories.keys().map(|name| count(state.tags(name).len())).sum(),

@@ -1,0 +1,569 @@
+//! Records of other sites: what an engine makes of them is what `protocol` does, whatever comes in which order.
+//!
+//! The others are ledgers of `protocol`, the real machines: an operator, who holds the node's own key in a life of its
+//! own and lets sites in and out, and two sites that write what they like.
+
+use proptest::prelude::*;
+use protocol::identity::{NodeKey, NodeSecret};
+use protocol::ledger::{Identity, Ledger};
+use protocol::record::value::{Pushed, Settings, TagMode};
+use protocol::record::{Action, Held, Incarnation, RecordId, ScopeId};
+use protocol::trust::{Compromise, Grant, IdBlock, Lists, Over, Revocation, Right, Target, Verdict, list_digest};
+use protocol::view::Topic;
+use protocol::{Digest, Reference, Timestamp};
+
+use super::{Site, act, at, blob, checks, manifest, repository, tag};
+use crate::storage::meta::check::rows_follow_records;
+use crate::storage::meta::{
+    Choice, DecideTag, Decided, DeletedManifest, DeletedTag, MetaStore, Published, Taken, tests_author,
+};
+
+checks! {
+    a_site_nobody_let_in_is_not_listened_to
+    two_sites_push_one_tag_and_someone_chooses
+    a_manifest_goes_with_the_last_that_names_it
+    what_a_compromised_site_said_is_taken_back
+    tags_of_a_project_with_a_home_are_written_there
+    a_project_closed_elsewhere_is_gone_and_comes_back_with_its_tags
+    a_value_that_was_missing_comes_later
+}
+
+/// The operator and two sites.
+#[derive(Clone)]
+struct Others {
+    operator: Ledger,
+    sites: Vec<Ledger>,
+}
+
+fn secret(n: u8) -> NodeSecret {
+    NodeSecret::from_seed([n; 32])
+}
+
+impl Others {
+    fn new() -> Self {
+        let root = tests_author().key();
+        // The seed of the author of the tests.
+        let identity = Identity { secret: secret(7), root, grant: RecordId::NONE };
+        assert_eq!(identity.secret.key(), root);
+        let mut operator = Ledger::open(identity, [], Incarnation(1000));
+        let mut let_in = |n: u8| {
+            let rights = [Action::Push, Action::Tag, Action::Delete, Action::Administer];
+            let grant = Grant {
+                node: secret(n).key(),
+                site: format!("site {n}"),
+                labels: [].into(),
+                rights: rights.map(|action| Right { action, over: Over::Everything }).to_vec(),
+                ids: IdBlock::default(),
+                not_before: Timestamp(0),
+                not_after: Timestamp(u64::MAX),
+                serial: 1,
+            };
+            let grant = operator.grant(&grant, "operator", at(1)).unwrap();
+            Identity { secret: secret(n), root, grant }
+        };
+        let identities = [let_in(8), let_in(9)];
+        let sites = (1..).zip(identities).map(|(life, identity)| Ledger::open(identity, [], Incarnation(life)));
+        let mut sites: Vec<Ledger> = sites.collect();
+        for site in &mut sites {
+            tell(&operator, site);
+        }
+        Self { operator, sites }
+    }
+
+    fn ledger(&mut self, n: usize) -> &mut Ledger {
+        match n {
+            0 => &mut self.operator,
+            n => &mut self.sites[n - 1],
+        }
+    }
+}
+
+/// One ledger hears all that another holds.
+fn tell(from: &Ledger, to: &mut Ledger) {
+    for held in from.set().iter() {
+        to.take(held.record.clone(), held.value.clone(), at(100_000));
+    }
+    to.wake(at(100_000));
+}
+
+async fn all_of(meta: &dyn MetaStore) -> Vec<Held> {
+    meta.records(None, 100_000).await.unwrap().items
+}
+
+/// The engine and a ledger hear all that the other holds.
+async fn meet(meta: &dyn MetaStore, ledger: &mut Ledger) -> Taken {
+    let taken = hear(meta, ledger.set().iter().cloned().collect()).await;
+    for held in all_of(meta).await {
+        ledger.take(held.record, held.value, at(100_000));
+    }
+    ledger.wake(at(100_000));
+    taken
+}
+
+async fn hear(meta: &dyn MetaStore, heard: Vec<Held>) -> Taken {
+    meta.take_in(heard, at(500)).await.unwrap()
+}
+
+fn scope_of(ledger: &Ledger, project: &str) -> Option<ScopeId> {
+    ledger.view().named(&project.parse().unwrap()).meant()
+}
+
+fn pushed(name: &str) -> Pushed {
+    let children = if name == "index" { vec![blob("m"), blob("n")] } else { Vec::new() };
+    Pushed {
+        media_type: "application/vnd.oci.image.manifest.v1+json".parse().unwrap(),
+        size: name.len() as u64,
+        root: super::root(name.as_bytes()),
+        children,
+        subject: None,
+        blobs: Vec::new(),
+    }
+}
+
+impl Site {
+    /// A project with the manifests `m` and `n`, the tag `t` at `m`, and others who know of it.
+    async fn among_others(&self) -> (Others, ScopeId) {
+        let mut others = Others::new();
+        self.project("p").await;
+        for name in ["m", "n"] {
+            let mut push = manifest("p/a", name);
+            push.tags = if name == "m" { vec![tag("t")] } else { vec![] };
+            self.published(push).await;
+        }
+        for n in 0..3 {
+            meet(&*self.meta, others.ledger(n)).await;
+        }
+        let scope = scope_of(&others.operator, "p").unwrap();
+        (others, scope)
+    }
+
+    async fn names(&self, name: &str) -> Option<Digest> {
+        let found = self.meta.manifest(&repository("p/a"), &Reference::Tag(tag(name))).await.unwrap();
+        found.map(|manifest| manifest.digest)
+    }
+
+    async fn serves(&self, name: &str) -> bool {
+        self.meta.manifest(&repository("p/a"), &Reference::Digest(blob(name))).await.unwrap().is_some()
+    }
+
+    async fn sound(&self) {
+        assert_eq!(rows_follow_records(&*self.meta).await.unwrap().differences, [""; 0]);
+    }
+}
+
+async fn a_site_nobody_let_in_is_not_listened_to(site: Site) {
+    let (mut others, scope) = site.among_others().await;
+    let identity = Identity { secret: secret(50), root: tests_author().key(), grant: RecordId::NONE };
+    let mut stranger = Ledger::open(identity, [], Incarnation(5));
+    tell(&others.operator, &mut stranger);
+    // The ledger does not let it write what would be void; a liar has no such scruples.
+    let value = crate::storage::meta::author::tagged(Some(blob("n")), 0);
+    let act = act(50);
+    let author = crate::storage::meta::Author::new(secret(50), std::sync::Arc::new(crate::world::RealEntropy));
+    let mut pen = author.take_up(Default::default());
+    let topic = Topic::tag(scope, &repository("p/a"), &tag("t"));
+    let record = author.write(&mut pen, topic, Some(&value), &[], &act).unwrap();
+    let heard = vec![Held { record: record.clone(), value: Some(value.into()) }];
+    assert_eq!(hear(&*site.meta, heard.clone()).await.strangers, [record.id()]);
+    assert_eq!((site.names("t").await, all_of(&*site.meta).await.len()), (Some(blob("m")), 6));
+    // Let in by a grant that comes beside it, it is heard; under no grant it says nothing all the same.
+    let grant = Grant {
+        node: secret(50).key(),
+        site: "late".into(),
+        labels: [].into(),
+        rights: vec![],
+        ids: IdBlock::default(),
+        not_before: Timestamp(0),
+        not_after: Timestamp(u64::MAX),
+        serial: 1,
+    };
+    others.operator.grant(&grant, "operator", at(60)).unwrap();
+    let heard = heard.into_iter().chain(others.operator.set().iter().cloned()).collect();
+    let taken = hear(&*site.meta, heard).await;
+    assert!(taken.taken.contains(&record.id()) && taken.strangers.is_empty());
+    assert_eq!(site.names("t").await, Some(blob("m")), "void");
+    site.sound().await;
+}
+
+async fn two_sites_push_one_tag_and_someone_chooses(site: Site) {
+    let (mut others, scope) = site.among_others().await;
+    let (a, t) = (repository("p/a"), tag("t"));
+    others.sites[0].tag(scope, &a, &t, Some(blob("n")), "one", at(50)).unwrap();
+    others.sites[1].tag(scope, &a, &t, Some(blob("absent")), "two", at(60)).unwrap();
+    for n in [2, 1] {
+        meet(&*site.meta, others.ledger(n)).await;
+    }
+    let conflicts = site.meta.conflicts(9).await.unwrap();
+    assert_eq!(conflicts.iter().map(|conflict| (conflict.count, conflict.heads.len())).collect::<Vec<_>>(), [(2, 2)]);
+    assert_eq!(conflicts[0].topic, Topic::tag(scope, &a, &t));
+    assert_eq!(site.names("t").await, None, "the greater names what is not here");
+    assert_eq!(site.meta.tags(&a, super::all()).await.unwrap().unwrap().items, [t.clone()], "the tag is known");
+    // The loser is pinned, though nothing else keeps it.
+    let gone = site.meta.delete_manifest(&a, &blob("n"), at(90), act(70)).await.unwrap();
+    assert_eq!(gone, DeletedManifest::Done { tags: vec![], kept_by: None });
+    assert!(site.serves("n").await);
+    let decide = |name| {
+        let (repository, tag, choice) = (a.clone(), t.clone(), Choice::Head(blob(name)));
+        site.meta.decide_tag(DecideTag { repository, tag, choice, due: at(90), act: act(80) })
+    };
+    assert_eq!(decide("m").await.unwrap(), Decided::NoHead);
+    assert_eq!(decide("absent").await.unwrap(), Decided::ManifestGone(blob("absent")));
+    assert_eq!(decide("n").await.unwrap(), Decided::Done(blob("n")));
+    assert!(site.meta.conflicts(9).await.unwrap().is_empty());
+    assert_eq!(site.names("t").await, Some(blob("n")));
+    assert_eq!(site.meta.delete_tag(&a, &t, at(90), act(85)).await.unwrap(), DeletedTag::Done(blob("n")));
+    assert!(!site.serves("n").await, "nothing keeps it any more");
+    // Every site sees the same.
+    for n in 0..3 {
+        let ledger = others.ledger(n);
+        meet(&*site.meta, ledger).await;
+        assert_eq!(ledger.tagged(scope, &a, &t), None);
+    }
+    site.sound().await;
+}
+
+async fn a_manifest_goes_with_the_last_that_names_it(site: Site) {
+    let (mut others, scope) = site.among_others().await;
+    let a = repository("p/a");
+    let mut index = manifest("p/a", "index");
+    index.children = vec![blob("m"), blob("n")];
+    site.published(index).await;
+    meet(&*site.meta, others.ledger(1)).await;
+    let gone = site.meta.delete_manifest(&a, &blob("m"), at(90), act(20)).await.unwrap();
+    let kept_by = Some(blob("index"));
+    assert_eq!(gone, DeletedManifest::Done { tags: vec![tag("t")], kept_by });
+    let again = site.meta.delete_manifest(&a, &blob("m"), at(90), act(21)).await.unwrap();
+    assert_eq!(again, DeletedManifest::Done { tags: vec![], kept_by });
+    assert!(site.serves("m").await);
+    assert_eq!(site.meta.deleted_manifest(&a, &blob("m")).await.unwrap(), Some(manifest("p/a", "m").media_type));
+    site.sound().await;
+    // Another site deletes the index: that takes along what nothing else keeps, and leaves the rest.
+    others.sites[0].delete_manifest(scope, &a, &blob("index"), "one", at(50)).unwrap();
+    meet(&*site.meta, others.ledger(1)).await;
+    assert_eq!((site.serves("index").await, site.serves("m").await, site.serves("n").await), (false, false, true));
+    site.sound().await;
+}
+
+async fn what_a_compromised_site_said_is_taken_back(site: Site) {
+    let (mut others, scope) = site.among_others().await;
+    let (a, t) = (repository("p/a"), tag("t"));
+    others.sites[0].tag(scope, &a, &t, Some(blob("n")), "thief", at(50)).unwrap();
+    others.sites[0].delete_manifest(scope, &a, &blob("m"), "thief", at(51)).unwrap();
+    meet(&*site.meta, others.ledger(1)).await;
+    assert_eq!((site.names("t").await, site.serves("m").await), (Some(blob("n")), false));
+    meet(&*site.meta, others.ledger(0)).await;
+    let thief: NodeKey = secret(8).key();
+    let lists = Lists { by: tests_author().key(), list: 1, count: 0, digest: list_digest(&[]) };
+    let verdict = Compromise { since: at(40), scopes: [(scope, lists)].into(), endorsers: vec![] };
+    let revocation = Revocation { target: Target::Node(thief), verdict: Verdict::Compromised(verdict) };
+    others.operator.revoke(&revocation, "operator", at(60)).unwrap();
+    meet(&*site.meta, others.ledger(0)).await;
+    let kept = site.meta.tag_history(&a, &t, 9).await.unwrap();
+    assert_eq!(kept.len(), 2, "what it said is kept and shown");
+    site.sound().await;
+    // The name is back; the bytes went with the delete and come by a push.
+    assert_eq!(site.names("t").await, None);
+    site.published(manifest("p/a", "m")).await;
+    assert_eq!(site.names("t").await, Some(blob("m")));
+    site.sound().await;
+}
+
+async fn tags_of_a_project_with_a_home_are_written_there(site: Site) {
+    let (mut others, scope) = site.among_others().await;
+    let (a, t) = (repository("p/a"), tag("t"));
+    others.operator.set_mode(scope, TagMode::Home("site 8".into()), "operator", at(50)).unwrap();
+    meet(&*site.meta, others.ledger(0)).await;
+    let mut push = manifest("p/a", "n");
+    push.tags = vec![t.clone()];
+    let home = "site 8".to_owned();
+    assert_eq!(site.publish(push.clone()).await, Published::NotHome(home.clone()));
+    let deleted = site.meta.delete_tag(&a, &t, at(90), act(60)).await.unwrap();
+    assert_eq!(deleted, DeletedTag::NotHome(home.clone()));
+    let deleted = site.meta.delete_manifest(&a, &blob("m"), at(90), act(60)).await.unwrap();
+    assert_eq!(deleted, DeletedManifest::NotHome(home));
+    push.tags.clear();
+    site.published(push.clone()).await;
+    meet(&*site.meta, others.ledger(1)).await;
+    others.sites[0].tag(scope, &a, &t, Some(blob("n")), "home", at(70)).unwrap();
+    meet(&*site.meta, others.ledger(1)).await;
+    assert_eq!(site.names("t").await, Some(blob("n")));
+    // Open to all again, in a later epoch: what is pushed here is live.
+    others.operator.set_mode(scope, TagMode::Converge, "operator", at(80)).unwrap();
+    meet(&*site.meta, others.ledger(0)).await;
+    let mut push = manifest("p/a", "m");
+    (push.tags, push.act) = (vec![t], act(90));
+    site.published(push).await;
+    assert_eq!(site.names("t").await, Some(blob("m")));
+    site.sound().await;
+}
+
+async fn a_project_closed_elsewhere_is_gone_and_comes_back_with_its_tags(site: Site) {
+    let (mut others, scope) = site.among_others().await;
+    let name = "p".parse().unwrap();
+    others.sites[0].close_project(scope, "one", at(50)).unwrap();
+    let mut unseen = manifest("p/a", "unseen");
+    unseen.tags = vec![tag("u")];
+    site.published(unseen).await;
+    meet(&*site.meta, others.ledger(1)).await;
+    assert_eq!(site.meta.project(&name).await.unwrap(), None);
+    assert_eq!(site.names("u").await, None, "no tag of a project that is gone");
+    assert!(site.serves("unseen").await, "nothing goes while pushes were unseen");
+    assert_eq!(site.publish(manifest("p/a", "m")).await, Published::NoProject);
+    site.sound().await;
+    others.sites[0].reopen_project(scope, "one", at(60)).unwrap();
+    meet(&*site.meta, others.ledger(1)).await;
+    assert!(site.meta.project(&name).await.unwrap().is_some());
+    assert_eq!((site.names("u").await, site.names("t").await), (Some(blob("unseen")), Some(blob("m"))));
+    site.sound().await;
+    // Closed by who saw it all: now it goes.
+    others.sites[0].close_project(scope, "one", at(70)).unwrap();
+    meet(&*site.meta, others.ledger(1)).await;
+    assert!(!site.serves("unseen").await && !site.serves("m").await);
+    site.sound().await;
+    // One made again under the name has nothing of the old one.
+    assert!(site.project("p").await);
+    assert!(site.meta.tags(&repository("p/a"), super::all()).await.unwrap().unwrap().items.is_empty());
+    site.sound().await;
+}
+
+async fn a_value_that_was_missing_comes_later(site: Site) {
+    let (mut others, scope) = site.among_others().await;
+    let (a, t) = (repository("p/a"), tag("t"));
+    let id = others.sites[0].tag(scope, &a, &t, Some(blob("n")), "one", at(50)).unwrap();
+    let said = others.sites[0].set().iter().find(|held| held.record.id() == id).cloned().unwrap();
+    let bare = Held { value: None, ..said.clone() };
+    let wrong = Held { value: Some(b"another".as_slice().into()), ..said.clone() };
+    for held in [bare.clone(), wrong, bare] {
+        hear(&*site.meta, vec![held]).await;
+        assert_eq!(site.names("t").await, Some(blob("m")));
+        site.sound().await;
+    }
+    assert_eq!(hear(&*site.meta, vec![said.clone()]).await.taken, [id]);
+    assert_eq!(site.names("t").await, Some(blob("n")));
+    assert_eq!(hear(&*site.meta, vec![said]).await, Taken::default(), "again is no harm");
+    site.sound().await;
+}
+
+const NAMES: [&str; 4] = ["m", "n", "index", "o"];
+const REPOSITORIES: [&str; 3] = ["p/a", "p/b", "q/a"];
+
+/// What happens among the others, or between one of them and the engine.
+#[derive(Clone, Debug)]
+enum Step {
+    /// The engine and a ledger meet.
+    Meet(usize),
+    /// The engine hears a part of what a ledger holds, in an order of its own.
+    Part(usize, u64),
+    /// Two ledgers meet.
+    Gossip(usize, usize),
+    Tag(usize, usize, Option<usize>),
+    Push(usize, usize, usize),
+    Delete(usize, usize, usize),
+    Project(usize, bool),
+    Close(usize),
+    Reopen(usize),
+    Mode(usize, bool),
+    Judge(usize, u8),
+    /// The engine itself.
+    Here(usize, usize, bool),
+    HereDelete(usize, usize),
+    HereProject(bool),
+    HereTag(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (who, repo, what) = (0..3_usize, 0..REPOSITORIES.len(), 0..NAMES.len());
+    prop_oneof![
+        6 => who.clone().prop_map(Step::Meet),
+        4 => (who.clone(), any::<u64>()).prop_map(|(who, seed)| Step::Part(who, seed)),
+        2 => (who.clone(), who.clone()).prop_map(|(one, other)| Step::Gossip(one, other)),
+        6 => (who.clone(), repo.clone(), prop::option::weighted(0.8, what.clone()))
+            .prop_map(|(who, repo, what)| Step::Tag(who, repo, what)),
+        5 => (who.clone(), repo.clone(), what.clone()).prop_map(|(who, repo, what)| Step::Push(who, repo, what)),
+        4 => (who.clone(), repo.clone(), what.clone()).prop_map(|(who, repo, what)| Step::Delete(who, repo, what)),
+        2 => (who.clone(), any::<bool>()).prop_map(|(who, q)| Step::Project(who, q)),
+        1 => who.clone().prop_map(Step::Close),
+        1 => who.clone().prop_map(Step::Reopen),
+        1 => (who.clone(), any::<bool>()).prop_map(|(who, home)| Step::Mode(who, home)),
+        1 => (1..3_usize, 0..3_u8).prop_map(|(whom, how)| Step::Judge(whom, how)),
+        6 => (repo.clone(), what.clone(), any::<bool>()).prop_map(|(repo, what, tags)| Step::Here(repo, what, tags)),
+        3 => (repo.clone(), what).prop_map(|(repo, what)| Step::HereDelete(repo, what)),
+        2 => any::<bool>().prop_map(Step::HereProject),
+        1 => repo.prop_map(Step::HereTag),
+    ]
+}
+
+/// What does not work where it stands is left out: a ledger refuses what would be void.
+fn apply(others: &mut Others, step: &Step, now: u64) {
+    let scope = |ledger: &Ledger, repo: usize| scope_of(ledger, repository(REPOSITORIES[repo]).project_str());
+    match *step {
+        Step::Gossip(one, other) => {
+            let from = others.ledger(one).clone();
+            tell(&from, others.ledger(other));
+        }
+        Step::Tag(who, repo, what) => {
+            let ledger = others.ledger(who);
+            let Some(scope) = scope(ledger, repo) else { return };
+            let digest = what.map(|what| blob(NAMES[what]));
+            let _ = ledger.tag(scope, &repository(REPOSITORIES[repo]), &tag("t"), digest, "other", at(now));
+        }
+        Step::Push(who, repo, what) => {
+            let ledger = others.ledger(who);
+            let (Some(scope), name) = (scope(ledger, repo), NAMES[what]) else { return };
+            let _ = ledger.push(scope, &repository(REPOSITORIES[repo]), &blob(name), &pushed(name), "other", at(now));
+        }
+        Step::Delete(who, repo, what) => {
+            let ledger = others.ledger(who);
+            let Some(scope) = scope(ledger, repo) else { return };
+            let name = repository(REPOSITORIES[repo]);
+            let _ = ledger.delete_manifest(scope, &name, &blob(NAMES[what]), "other", at(now));
+        }
+        Step::Project(who, q) => {
+            let name = if q { "q" } else { "p" }.parse().unwrap();
+            let created = at(now);
+            let settings =
+                Settings { public: q, sparse: true, created, mode: TagMode::Converge, epoch: 0, reopens: None };
+            let nonce = [u8::try_from(now % 256).unwrap(); 16];
+            let _ = others.ledger(who).create_project(&name, nonce, settings, "other", created);
+        }
+        Step::Close(who) => {
+            let ledger = others.ledger(who);
+            let Some(scope) = scope(ledger, 0) else { return };
+            let _ = ledger.close_project(scope, "other", at(now));
+        }
+        Step::Reopen(who) => {
+            let ledger = others.ledger(who);
+            let Some(scope) = ledger.view().named(&"p".parse().unwrap()).closed.first().copied() else { return };
+            let _ = ledger.reopen_project(scope, "other", at(now));
+        }
+        Step::Mode(who, home) => {
+            let ledger = others.ledger(who);
+            let Some(scope) = scope(ledger, 0) else { return };
+            let mode = if home { TagMode::Home("site 8".into()) } else { TagMode::Converge };
+            let _ = ledger.set_mode(scope, mode, "other", at(now));
+        }
+        Step::Judge(whom, how) => judge(others, whom, how, now),
+        Step::Meet(_)
+        | Step::Part(..)
+        | Step::Here(..)
+        | Step::HereDelete(..)
+        | Step::HereProject(_)
+        | Step::HereTag(_) => {}
+    }
+}
+
+fn judge(others: &mut Others, whom: usize, how: u8, now: u64) {
+    let node = others.sites[whom - 1].key();
+    let scopes: Vec<ScopeId> = others.operator.set().scopes().collect();
+    let verdict = match how {
+        0 => Verdict::Retired { farewell: None },
+        1 => Verdict::Narrowed { last: vec![] },
+        _ => {
+            let by = others.operator.key();
+            let lists = Lists { by, list: now, count: 0, digest: list_digest(&[]) };
+            let scopes = scopes.into_iter().map(|scope| (scope, lists.clone())).collect();
+            Verdict::Compromised(Compromise { since: at(0), scopes, endorsers: vec![] })
+        }
+    };
+    let revocation = Revocation { target: Target::Node(node), verdict };
+    others.operator.revoke(&revocation, "operator", at(now)).unwrap();
+}
+
+/// A part of a ledger's records, in an order that the seed decides.
+fn part(ledger: &Ledger, seed: u64) -> Vec<Held> {
+    let rank = |held: &Held| blake3::keyed_hash(&[0; 32], &[&seed.to_be_bytes(), &held.record.id().0[..]].concat());
+    let mut all: Vec<_> = ledger.set().iter().map(|held| (*rank(held).as_bytes(), held.clone())).collect();
+    all.sort_by_key(|(rank, _)| *rank);
+    let keep = all.len() / 2;
+    all.into_iter().take(keep).map(|(_, held)| held).collect()
+}
+
+async fn here(meta: &dyn MetaStore, step: &Step, now: u64) -> String {
+    let told = match *step {
+        Step::Here(repo, what, tags) => {
+            let mut push = manifest(REPOSITORIES[repo], NAMES[what]);
+            push.children = pushed(NAMES[what]).children;
+            (push.sparse, push.act, push.due) = (true, act(now), at(now + 30));
+            push.tags = if tags { vec![tag("t")] } else { vec![] };
+            format!("{:?}", meta.publish_manifest(push).await)
+        }
+        Step::HereDelete(repo, what) => {
+            let (repo, digest) = (repository(REPOSITORIES[repo]), blob(NAMES[what]));
+            format!("{:?}", meta.delete_manifest(&repo, &digest, at(now + 30), act(now)).await)
+        }
+        Step::HereTag(repo) => {
+            let repo = repository(REPOSITORIES[repo]);
+            format!("{:?}", meta.delete_tag(&repo, &tag("t"), at(now + 30), act(now)).await)
+        }
+        Step::HereProject(q) => {
+            let name = if q { "q" } else { "p" }.parse().unwrap();
+            let project = super::Project { name, public: false, sparse: true, created: at(now) };
+            format!("{:?}", meta.create_project(project, act(now)).await)
+        }
+        _ => String::new(),
+    };
+    assert!(!told.contains("Err("), "{told}");
+    told
+}
+
+/// What the engine tells of its world.
+async fn state(meta: &dyn MetaStore) -> Vec<String> {
+    let mut told = Vec::new();
+    for name in REPOSITORIES.map(repository) {
+        told.push(format!("{:?}", meta.project(&name.project()).await));
+        told.push(format!("{:?}", meta.tags(&name, super::all()).await));
+        for digest in NAMES.map(blob) {
+            told.push(format!("{:?}", meta.manifest(&name, &Reference::Digest(digest)).await));
+            told.push(format!("{:?}", meta.deleted_manifest(&name, &digest).await));
+        }
+    }
+    let conflicts = meta.conflicts(99).await.unwrap();
+    let ids = |heads: &[Held]| heads.iter().map(|held| held.record.id()).collect::<Vec<_>>();
+    told.extend(conflicts.iter().map(|one| format!("{:?} {} {:?}", one.topic, one.count, ids(&one.heads))));
+    told.push(format!("{:?}", meta.candidates(at(10_000), None, 999).await));
+    told
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn rows_follow_the_records_of_all(steps in prop::collection::vec(step(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (memory, redb) = (Site::memory().meta, Site::redb_engine());
+            let mut others = Others::new();
+            for (now, step) in (2..).zip(&steps) {
+                apply(&mut others, step, now);
+                let mut told = Vec::new();
+                for meta in [&*memory, &redb as &dyn MetaStore] {
+                    let mut answer = here(meta, step, now).await;
+                    match *step {
+                        Step::Meet(who) => {
+                            let mut ledger = others.ledger(who).clone();
+                            answer = format!("{:?}", sorted(meet(meta, &mut ledger).await));
+                            if told.len() == 1 {
+                                *others.ledger(who) = ledger;
+                            }
+                        }
+                        Step::Part(who, seed) => {
+                            answer = format!("{:?}", sorted(hear(meta, part(others.ledger(who), seed)).await));
+                        }
+                        _ => {}
+                    }
+                    told.push((answer, state(meta).await));
+                    let report = rows_follow_records(meta).await.unwrap();
+                    assert_eq!(report.differences, [""; 0], "after {step:?}");
+                }
+                assert_eq!(told[0], told[1], "after {step:?}");
+                redb.kept_is_from_scratch();
+            }
+        });
+    }
+}
+
+fn sorted(mut taken: Taken) -> Taken {
+    taken.taken.sort_unstable();
+    taken.strangers.sort_unstable();
+    taken
+}

@@ -1,0 +1,78 @@
+//! Events: what happened, in the order of its commit. Owns no state; the engines keep them in their outbox.
+
+use protocol::{Digest, ProjectName, RepositoryName, Tag};
+use serde::{Deserialize, Serialize};
+
+use super::Act;
+
+/// Something that happened, in the order of its commit, waiting to be written to the audit log and told to others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Position: 1 or more; grows by one with each event, never reused.
+    pub seq: u64,
+    /// Who, when, under which request.
+    pub act: Act,
+    /// What.
+    pub what: What,
+}
+
+/// What an [`Event`] tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// A project was made.
+    ProjectCreated {
+        /// Its name.
+        project: ProjectName,
+        /// Whether anyone may pull.
+        public: bool,
+    },
+    /// A manifest was pushed, also one that was there already.
+    ManifestPushed {
+        /// Where.
+        repository: RepositoryName,
+        /// What.
+        digest: Digest,
+        /// Tags that name it since.
+        tags: Vec<Tag>,
+    },
+    /// A tag was removed.
+    TagDeleted {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        tag: Tag,
+        /// What it named.
+        digest: Digest,
+    },
+    /// A manifest was removed, with the tags that named it.
+    ManifestDeleted {
+        /// Where.
+        repository: RepositoryName,
+        /// What.
+        digest: Digest,
+        /// The tags.
+        tags: Vec<Tag>,
+    },
+    /// A blob link was removed by a person.
+    BlobUnlinked {
+        /// Where.
+        repository: RepositoryName,
+        /// What.
+        digest: Digest,
+    },
+    /// A scrub found damaged bytes.
+    BlobQuarantined {
+        /// What.
+        digest: Digest,
+    },
+    /// A person settled what a tag names: a conflict, or a delete undone.
+    TagDecided {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        tag: Tag,
+        /// What it names since.
+        digest: Digest,
+    },
+}

@@ -1,0 +1,278 @@
+//! The rows that follow from the view: projects, tags, and which manifests are held. Owns no state.
+//!
+//! Nothing else writes these rows, so that what is served is what the records say, whoever said it. A manifest's row is
+//! made when its bytes come ([`super::publish`]); here it is decided whether it stays. It does while it is *alive*, by
+//! the definition of [`View::pinned`] in `protocol`: it has an undeleted version of its own, a tag names it (also by a
+//! head that lost), or a manifest does that is alive. Who names whom is kept both ways, so that a record costs what it
+//! touches. Names are taken from the records' claims; two authors who lie can name each other's manifests in a circle,
+//! which then stay: too much is held, never too little.
+//!
+//! Two open projects of one name are a conflict: the name means the one made first, its tags are served, and what the
+//! other holds is held. Of a project that was deleted while pushes were unseen everything is held until someone answers.
+
+use std::collections::BTreeSet;
+
+use protocol::record::value::{Life, Value};
+use protocol::record::{Kind as RecordKind, RecordId, Records as _, ScopeId};
+use protocol::view::{Changed, Topic, View};
+use protocol::{Digest, ProjectName, RepositoryName, Tag, Timestamp};
+
+use super::failure::Failure;
+use super::set::Set;
+use super::tables::{self, Kind};
+use super::writing::Writing;
+use crate::storage::meta::Project;
+use crate::storage::meta::rows::{ManifestRow, PartsRow, ProjectRow, TagRow};
+
+/// Manifests to look at again.
+type Open = BTreeSet<(RepositoryName, Digest)>;
+
+impl Writing<'_> {
+    /// Brings the rows in line with what changed; what is not alive any more is leased until `due`.
+    pub(super) fn follow(&mut self, changed: &Changed, due: Timestamp) -> Result<(), Failure> {
+        let mut open = Open::new();
+        let of_projects = changed.topics.iter().filter(|topic| topic.kind == RecordKind::PROJECT);
+        let scopes: BTreeSet<ScopeId> =
+            of_projects.map(|topic| topic.scope).chain(changed.projects.iter().copied()).collect();
+        for scope in scopes {
+            self.follow_project(scope, &mut open)?;
+        }
+        for topic in &changed.topics {
+            if let Some((repository, tag)) = topic.key.as_tag().filter(|_| topic.kind == RecordKind::TAG) {
+                self.follow_tag(&repository, &tag, &mut open)?;
+            } else if topic.kind == RecordKind::MANIFEST {
+                open.extend(topic.key.as_manifest());
+            }
+        }
+        self.settle(open, due)
+    }
+
+    /// The row of the project a name means; when it means another than before, everything under the name is looked at.
+    fn follow_project(&mut self, scope: ScopeId, open: &mut Open) -> Result<(), Failure> {
+        let found = self.view(|view, set, _| {
+            let name = view.facts(&scope).name?;
+            let meant = view.named(&name).meant();
+            Some((name, meant, meant.and_then(|meant| shown(view, set, meant))))
+        })?;
+        let Some((name, meant, shown)) = found else { return Ok(()) };
+        let key = name.as_str().as_bytes();
+        let old: Option<ProjectRow> = self.tables.projects.get(key)?;
+        match (meant, shown) {
+            (Some(scope), Some(project)) => self.tables.projects.put(key, &ProjectRow { project, scope })?,
+            _ => drop(self.tables.projects.remove(key)?),
+        }
+        let before = old.map(|row| row.scope);
+        if before.is_some() && before == meant {
+            return Ok(());
+        }
+        self.look_at_all(&name, open)
+    }
+
+    /// Looks again at every tag and manifest under a name, of whatever scope.
+    fn look_at_all(&mut self, name: &ProjectName, open: &mut Open) -> Result<(), Failure> {
+        let (tags, manifests) = self.view(|view, set, _| {
+            let named = view.named(name);
+            let scopes: Vec<ScopeId> = named.open.into_iter().chain(named.closed).collect();
+            let keys = |kind| scopes.iter().flat_map(move |scope| set.keys(scope, kind));
+            let tags: BTreeSet<_> = keys(RecordKind::TAG).filter_map(|key| key.as_tag()).collect();
+            let manifests: Open = keys(RecordKind::MANIFEST).filter_map(|key| key.as_manifest()).collect();
+            (tags, manifests)
+        })?;
+        for (repository, tag) in tags {
+            self.follow_tag(&repository, &tag, open)?;
+        }
+        open.extend(manifests);
+        Ok(())
+    }
+
+    /// What a tag names, by its heads in the project its name means.
+    fn follow_tag(&mut self, repository: &RepositoryName, tag: &Tag, open: &mut Open) -> Result<(), Failure> {
+        let scope = self.tables.projects.get::<ProjectRow>(repository.project_str().as_bytes())?.map(|row| row.scope);
+        let (live, mut losers) = match scope {
+            Some(scope) => self.view(|view, set, _| named_by(view, set, &Topic::tag(scope, repository, tag)))?,
+            None => (None, BTreeSet::new()),
+        };
+        losers.extend(self.named_elsewhere(repository, tag, scope)?);
+        let key = tables::tag(repository, tag);
+        let old = self.tables.tags.get::<TagRow>(&key)?.map(|row| row.digest);
+        if old != live {
+            if let Some(old) = old {
+                self.tables.tags_of.remove(&tables::tag_of(repository, &old, tag))?;
+            }
+            match live {
+                Some(digest) => {
+                    // By a record of another site, the first word of it.
+                    self.note_repository(repository, Timestamp(0))?;
+                    self.tables.tags.put(&key, &TagRow { digest })?;
+                    self.tables.tags_of.mark(&tables::tag_of(repository, &digest, tag))?;
+                }
+                None => drop(self.tables.tags.remove(&key)?),
+            }
+        }
+        let lost = self.tables.losers.digests(&tables::losers(repository, tag))?;
+        for digest in lost.difference(&losers) {
+            self.tables.losers.remove(&tables::loser(repository, tag, digest))?;
+            self.tables.losers_of.remove(&tables::tag_of(repository, digest, tag))?;
+        }
+        for digest in losers.difference(&lost) {
+            self.tables.losers.mark(&tables::loser(repository, tag, digest))?;
+            self.tables.losers_of.mark(&tables::tag_of(repository, digest, tag))?;
+        }
+        let named = [old, live].into_iter().flatten().chain(lost).chain(losers);
+        open.extend(named.map(|digest| (repository.clone(), digest)));
+        Ok(())
+    }
+
+    /// What a tag names in other scopes under the name of its project that are held on to.
+    fn named_elsewhere(
+        &mut self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        meant: Option<ScopeId>,
+    ) -> Result<BTreeSet<Digest>, Failure> {
+        let others: Vec<ScopeId> = self.scopes(repository)?.into_iter().filter(|scope| Some(*scope) != meant).collect();
+        let mut named = BTreeSet::new();
+        for scope in others {
+            let (live, losers) = self.view(|view, set, _| named_by(view, set, &Topic::tag(scope, repository, tag)))?;
+            named.extend(live.into_iter().chain(losers));
+        }
+        Ok(named)
+    }
+
+    /// The scopes under a project's name of which everything is held on to.
+    fn scopes(&mut self, repository: &RepositoryName) -> Result<Vec<ScopeId>, Failure> {
+        let name = repository.project();
+        self.view(|view, set, _| {
+            let named = view.named(&name);
+            let unseen = |scope: &ScopeId| view.project(set, scope).is_some_and(|project| project.unseen);
+            named.open.into_iter().chain(named.closed.into_iter().filter(unseen)).collect()
+        })
+    }
+
+    /// Decides of each of these whether it is alive, and of all whose life hangs on it.
+    fn settle(&mut self, mut open: Open, due: Timestamp) -> Result<(), Failure> {
+        while let Some((repository, digest)) = open.pop_first() {
+            let scopes = self.scopes(&repository)?;
+            let named = if self.is_alive(&scopes, &repository, &digest)? {
+                self.names(&scopes, &repository, &digest)?
+            } else {
+                if self.tables.manifests.has(&tables::item(&repository, &digest))? {
+                    self.drop_manifest(&repository, &digest, due)?;
+                }
+                BTreeSet::new()
+            };
+            let before = self.tables.children.digests(&tables::item(&repository, &digest))?;
+            for child in before.symmetric_difference(&named) {
+                let (down, up) = (tables::pin(&repository, &digest, child), tables::pin(&repository, child, &digest));
+                if named.contains(child) {
+                    self.tables.children.mark(&down)?;
+                    self.tables.parents.mark(&up)?;
+                } else {
+                    self.tables.children.remove(&down)?;
+                    self.tables.parents.remove(&up)?;
+                }
+                open.insert((repository.clone(), *child));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_alive(&mut self, scopes: &[ScopeId], repository: &RepositoryName, digest: &Digest) -> Result<bool, Failure> {
+        let key = tables::item(repository, digest);
+        let is_own = self.view(|view, _, _| {
+            scopes.iter().any(|scope| view.topic(&Topic::manifest(*scope, repository, digest)).live.is_some())
+        })?;
+        Ok(is_own
+            || self.tables.tags_of.any(&key)?
+            || self.tables.losers_of.any(&key)?
+            || self.tables.parents.any(&key)?)
+    }
+
+    /// The manifests that the heads of a manifest name; when it has none, what described it last.
+    fn names(
+        &mut self,
+        scopes: &[ScopeId],
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<BTreeSet<Digest>, Failure> {
+        self.view(|view, set, _| {
+            let mut named = BTreeSet::new();
+            for scope in scopes {
+                let topic = Topic::manifest(*scope, repository, digest);
+                let mut says: Vec<RecordId> = view.heads(&topic);
+                if says.is_empty() {
+                    says.extend(view.topic(&topic).said.map(|rank| rank.id));
+                }
+                for id in says {
+                    if let Some(Value::Pushed(pushed)) = read(set, &topic, &id) {
+                        named.extend(pushed.children);
+                    }
+                }
+            }
+            named
+        })
+    }
+
+    /// Removes a manifest from its repository, with what it holds there.
+    fn drop_manifest(&mut self, repository: &RepositoryName, digest: &Digest, due: Timestamp) -> Result<(), Failure> {
+        let key = tables::item(repository, digest);
+        let row: ManifestRow = self.tables.manifests.promised(&key)?;
+        let parts: PartsRow = self.tables.parts.promised(&key)?;
+        if let Some(subject) = &row.subject {
+            self.tables.referrers.remove(&tables::referrer(repository, subject, digest))?;
+        }
+        self.tables.manifests.remove(&key)?;
+        self.tables.parts.remove(&key)?;
+        for blob in &parts.blobs {
+            self.unpin(repository, blob, digest, due)?;
+        }
+        if !self.let_go(repository, digest, Kind::Manifest)? {
+            self.orphan(digest, due)?;
+        }
+        if !self.tables.holders.any(&tables::holders(digest, Kind::Manifest))? {
+            self.tables.manifest_bytes.remove(&digest.to_key())?;
+        }
+        Ok(())
+    }
+
+    /// Ends the pin of a manifest on a blob. When it was the last, the link is leased until `due`: older candidates of
+    /// it may be due before, and whoever was told that the blob exists relies on that time.
+    fn unpin(
+        &mut self,
+        repository: &RepositoryName,
+        blob: &Digest,
+        by: &Digest,
+        due: Timestamp,
+    ) -> Result<(), Failure> {
+        self.tables.pins.remove(&tables::pin(repository, blob, by))?;
+        if self.tables.pinned_by(repository, blob)?.is_none()
+            && self.tables.links.has(&tables::item(repository, blob))?
+        {
+            self.lease(repository, blob, due)?;
+        }
+        Ok(())
+    }
+}
+
+/// A project as it is shown: what is in force of it.
+fn shown(view: &View<&Set<'_, '_>>, set: &Set<'_, '_>, scope: ScopeId) -> Option<Project> {
+    let Some(Value::Project(project)) = view.in_force(set, &Topic::project(scope)) else { return None };
+    let Life::Open(settings) = project.life else { return None };
+    let (public, sparse, created) = (settings.public, settings.sparse, settings.created);
+    Some(Project { name: project.name, public, sparse, created })
+}
+
+/// What the live version of a tag names, and what its other heads do.
+fn named_by(view: &View<&Set<'_, '_>>, set: &Set<'_, '_>, topic: &Topic) -> (Option<Digest>, BTreeSet<Digest>) {
+    let heads = view.heads(topic);
+    let mut digests = heads.iter().filter_map(|id| match read(set, topic, id) {
+        Some(Value::Tagged(tagged)) => tagged.digest,
+        _ => None,
+    });
+    let live = digests.next();
+    (live, digests.filter(|digest| Some(*digest) != live).collect())
+}
+
+fn read(set: &Set<'_, '_>, topic: &Topic, id: &RecordId) -> Option<Value> {
+    Value::read(topic.kind, set.get(id)?.value.as_deref()?).ok()
+}
