@@ -72,10 +72,7 @@ impl Node {
 
 fn read(blob: &OpenBlob) -> Vec<u8> {
     let mut bytes = vec![0; blob.size as usize];
-    let mut at = 0;
-    while at < bytes.len() {
-        at += blob.file.read_at(&mut bytes[at..], at as u64).unwrap();
-    }
+    assert_eq!(blob.file.read_full_at(&mut bytes, 0).unwrap() as u64, blob.size);
     bytes
 }
 

@@ -64,14 +64,8 @@ fn read(fs: &dyn FileSystem, path: &Path) -> io::Result<Option<Vec<u8>>> {
     let Some(len) = fs.file_len(path)? else { return Ok(None) };
     let file = fs.open(path, Access::Read)?;
     let mut bytes = vec![0; usize::try_from(len.min(MOST)).map_err(io::Error::other)?];
-    let mut at = 0;
-    while at < bytes.len() {
-        match file.read_at(&mut bytes[at..], at as u64)? {
-            0 => break,
-            read => at += read,
-        }
-    }
-    bytes.truncate(at);
+    let read = file.read_full_at(&mut bytes, 0)?;
+    bytes.truncate(read);
     Ok(Some(bytes))
 }
 

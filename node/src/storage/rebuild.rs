@@ -197,13 +197,7 @@ impl Rebuild {
         let digest = *digest;
         let work = move || -> io::Result<Option<Bytes>> {
             let mut bytes = vec![0; usize::try_from(blob.size).map_err(io::Error::other)?];
-            let mut at = 0;
-            while at < bytes.len() {
-                match blob.file.read_at(&mut bytes[at..], at as u64)? {
-                    0 => break,
-                    read => at += read,
-                }
-            }
+            blob.file.read_full_at(&mut bytes, 0)?;
             Ok((Digest::of(digest.algorithm(), &bytes) == digest).then(|| bytes.into()))
         };
         let bytes = self.scope.run_blocking("rebuild", work).await.map_err(BlobStoreError::from)?;
