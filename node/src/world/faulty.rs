@@ -12,6 +12,7 @@ use super::RealDisk;
 /// The calls a test may let fail or count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
+    Read,
     Write,
     Sync,
     SyncDir,
@@ -103,6 +104,7 @@ impl Faulty {
 
 impl File for FaultyFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.disk.check(Call::Read, &self.path)?;
         self.inner.read_at(buf, offset)
     }
     fn read_cached_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
