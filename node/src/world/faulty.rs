@@ -12,6 +12,7 @@ use super::RealDisk;
 /// The calls a test may let fail or count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
+    Open,
     Read,
     Write,
     Sync,
@@ -140,6 +141,7 @@ impl File for FaultyFile {
 
 impl FileSystem for Faulty {
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn File>> {
+        self.check(Call::Open, path)?;
         Ok(self.wrap(path, RealDisk.open(path, access)?))
     }
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
