@@ -1,11 +1,13 @@
 //! Every state a power cut may leave, at every moment of some uploads: what was committed is whole, nothing has a name
-//! that is not its own, and whatever session comes back ends in the right bytes or not at all.
+//! that is not its own, and whatever session comes back ends in the right bytes or not at all. And every first start that
+//! was killed: what the second one relies on survives a power cut.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use protocol::seam::Entropy;
 use protocol::{Algorithm, Digest};
 use simulations::SimDisk;
 
@@ -13,7 +15,7 @@ use super::blobs::files::FileBlobs;
 use super::blobs::{BlobStore, OpenBlob};
 use super::uploads::tests::{begin, content};
 use super::uploads::{OpenUploads, UploadError, UploadId, UploadLimits, Uploads};
-use super::{Health, Room, RoomLimits};
+use super::{Health, Room, RoomLimits, identity};
 use crate::workers::Scope;
 use crate::world::RealEntropy;
 use crate::world::stepped::Stepped;
@@ -72,10 +74,7 @@ impl Node {
 
 fn read(blob: &OpenBlob) -> Vec<u8> {
     let mut bytes = vec![0; blob.size as usize];
-    let mut at = 0;
-    while at < bytes.len() {
-        at += blob.file.read_at(&mut bytes[at..], at as u64).unwrap();
-    }
+    assert_eq!(blob.file.read_full_at(&mut bytes, 0).unwrap() as u64, blob.size);
     bytes
 }
 
@@ -150,4 +149,51 @@ async fn a_killed_process_loses_no_checkpoint() {
     for ((id, _), offset) in past.sessions.iter().zip(offsets) {
         assert_eq!(node.uploads.info(id).await.ok().map(|info| info.offset), offset);
     }
+}
+
+/// Kills a first start after each of its operations, starts again, then cuts the power. `keeps` tells whether what the
+/// second start relies on is there after the cut.
+fn killed_first_starts(start: impl Fn(&SimDisk) -> bool, keeps: impl Fn(&SimDisk, &SimDisk) -> bool) {
+    let fresh = || {
+        let disk = SimDisk::new();
+        disk.file_system().create_dir_all(Path::new("/data")).unwrap();
+        disk.file_system().sync_dir(Path::new("/")).unwrap();
+        disk
+    };
+    let whole = fresh();
+    let before = whole.op_count();
+    assert!(start(&whole));
+    for after in before..whole.op_count() {
+        let first = fresh();
+        first.stop_after(after);
+        assert!(!start(&first), "killed after {after}");
+        let second = first.kill();
+        assert!(start(&second), "after {after}");
+        for cut in second.crash_states(STATES) {
+            assert!(keeps(&second, &cut.disk), "killed after {after}");
+        }
+    }
+}
+
+#[test]
+fn a_killed_first_start_leaves_no_fan_out_directory_that_a_power_cut_takes() {
+    let start = |disk: &SimDisk| {
+        let clock = Arc::new(Stepped::default());
+        FileBlobs::open(disk.file_system(), Path::new("/data"), clock, Scope::new(), Health::new()).is_ok()
+    };
+    killed_first_starts(start, |_, cut| {
+        // Commits sync these directories, and nothing above them.
+        let fan_out = |algorithm| cut.file_system().list(&Path::new("/data/blobs").join(algorithm));
+        ["sha256", "sha512"].into_iter().all(|algorithm| fan_out(algorithm).is_ok_and(|found| found.len() == 256))
+    });
+}
+
+#[test]
+fn a_killed_first_start_leaves_no_key_that_a_power_cut_takes() {
+    let open = |disk: &SimDisk, signed| {
+        let entropy: Arc<dyn Entropy> = Arc::new(RealEntropy);
+        identity::open(&*disk.file_system(), Path::new("/data"), &entropy, signed).map(|author| author.key()).ok()
+    };
+    // By now something may be signed with it.
+    killed_first_starts(|disk| open(disk, false).is_some(), |second, cut| open(second, true) == open(cut, true));
 }

@@ -53,7 +53,12 @@ pub fn open(
     let shown = || path.display().to_string();
     let failed = |error| IdentityError::Disk(shown(), error);
     let secret = match read(fs, &path).map_err(failed)? {
-        Some(text) => parse(&text).ok_or_else(|| IdentityError::Damaged(shown()))?,
+        Some(text) => {
+            let secret = parse(&text).ok_or_else(|| IdentityError::Damaged(shown()))?;
+            // A crash may have come between the moment it got its name and the sync of that.
+            sync_name(fs, data).map_err(failed)?;
+            secret
+        }
         None if signed => return Err(IdentityError::Missing(shown())),
         None => make(fs, data, &path, &**entropy).map_err(failed)?,
     };
@@ -64,14 +69,8 @@ fn read(fs: &dyn FileSystem, path: &Path) -> io::Result<Option<Vec<u8>>> {
     let Some(len) = fs.file_len(path)? else { return Ok(None) };
     let file = fs.open(path, Access::Read)?;
     let mut bytes = vec![0; usize::try_from(len.min(MOST)).map_err(io::Error::other)?];
-    let mut at = 0;
-    while at < bytes.len() {
-        match file.read_at(&mut bytes[at..], at as u64)? {
-            0 => break,
-            read => at += read,
-        }
-    }
-    bytes.truncate(at);
+    let read = file.read_full_at(&mut bytes, 0)?;
+    bytes.truncate(read);
     Ok(Some(bytes))
 }
 
@@ -103,9 +102,13 @@ fn make(fs: &dyn FileSystem, data: &Path, path: &Path, entropy: &dyn Entropy) ->
     file.write_all_at(text(&secret).as_bytes(), 0)?;
     file.sync()?;
     fs.rename_no_replace(&part, path)?;
-    fs.sync_dir(&folder)?;
-    fs.sync_dir(data)?;
+    sync_name(fs, data)?;
     Ok(secret)
+}
+
+fn sync_name(fs: &dyn FileSystem, data: &Path) -> io::Result<()> {
+    fs.sync_dir(&data.join(FOLDER))?;
+    fs.sync_dir(data)
 }
 
 #[cfg(test)]

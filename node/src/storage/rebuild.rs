@@ -10,7 +10,6 @@
 //! when there was none. At the end all rows are held against all records.
 //! It can be run again, and stopped at any time: what has a row is done. A crash loses the file at hand.
 
-use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,7 +20,7 @@ use super::blobs::{BlobStoreError, Listed};
 use super::meta::check;
 use super::meta::{Act, BlobRow, LinkBlob, Project, PublishManifest, Published};
 use super::reading::{Found, Reading};
-use super::store::{Damage, Store, StoreError};
+use super::store::{Damage, Small, Store, StoreError};
 use crate::workers::Scope;
 
 /// Where recovered manifests go.
@@ -36,7 +35,7 @@ pub struct RebuildReport {
     pub files: u64,
     /// Files that had a row.
     pub known: u64,
-    /// Files that do not hash to their name.
+    /// Files that do not hash to their name, or that the disk does not give.
     pub damaged: u64,
     /// Blobs linked.
     pub blobs: u64,
@@ -145,8 +144,8 @@ impl Rebuild {
         if self.store.revive(digest, row).await?
             && let Some(blob) = self.store.open(digest)?
         {
-            let found = Reading::new(blob, digest).whole(&self.scope).await.map_err(BlobStoreError::from)?;
-            if found.digest == *digest {
+            let found = Reading::new(blob, digest).verified(&self.scope).await.map_err(BlobStoreError::from)?;
+            if found.is_some() {
                 self.report.revived += 1;
                 return Ok(());
             }
@@ -190,26 +189,14 @@ impl Rebuild {
 
     /// The bytes of what may be a manifest; `None` for anything too large, gone or damaged.
     async fn bytes(&mut self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
-        let Some(blob) = self.store.open(digest)? else { return Ok(None) };
-        if blob.size > manifest::MAX_BYTES as u64 {
-            return Ok(None);
-        }
-        let digest = *digest;
-        let work = move || -> io::Result<Option<Bytes>> {
-            let mut bytes = vec![0; usize::try_from(blob.size).map_err(io::Error::other)?];
-            let mut at = 0;
-            while at < bytes.len() {
-                match blob.file.read_at(&mut bytes[at..], at as u64)? {
-                    0 => break,
-                    read => at += read,
-                }
+        Ok(match self.store.read_small(digest, manifest::MAX_BYTES as u64, &self.scope).await? {
+            Small::Whole(bytes) => Some(bytes),
+            Small::Damaged => {
+                self.report.damaged += 1;
+                None
             }
-            Ok((Digest::of(digest.algorithm(), &bytes) == digest).then(|| bytes.into()))
-        };
-        let bytes = self.scope.run_blocking("rebuild", work).await.map_err(BlobStoreError::from)?;
-        let bytes = bytes.map_err(BlobStoreError::from)?;
-        self.report.damaged += u64::from(bytes.is_none());
-        Ok(bytes)
+            Small::TooLarge | Small::Absent => None,
+        })
     }
 
     /// Publishes a manifest, its blobs first.
@@ -268,13 +255,10 @@ impl Rebuild {
         }
         let Some(blob) = self.store.open(digest)? else { return Ok(None) };
         let small = blob.size <= manifest::MAX_BYTES as u64;
-        let found = Reading::new(blob, digest).whole(&self.scope).await.map_err(BlobStoreError::from)?;
-        if found.digest != *digest {
-            // Small ones were counted on the walk.
-            self.report.damaged += u64::from(!small);
-            return Ok(None);
-        }
-        Ok(Some(found))
+        let found = Reading::new(blob, digest).verified(&self.scope).await.map_err(BlobStoreError::from)?;
+        // Small ones were counted on the walk.
+        self.report.damaged += u64::from(found.is_none() && !small);
+        Ok(found)
     }
 
     fn intent(&self, digest: Digest, manifest: &Manifest, bytes: Bytes) -> PublishManifest {
@@ -301,9 +285,11 @@ mod tests {
 
     use super::*;
     use crate::storage::blobs::BlobStore as _;
+    use crate::storage::blobs::files::FileBlobs;
     use crate::storage::blobs::memory::MemoryBlobs;
     use crate::storage::meta::memory::MemoryMeta;
     use crate::storage::uploads::tests::Yard;
+    use crate::world::faulty::Call;
 
     struct Site {
         _yard: Yard,
@@ -423,5 +409,31 @@ mod tests {
             assert!(site.store.open(digest).unwrap().is_some(), "nothing is removed");
         }
         assert!(site.holds(&foreign).await);
+    }
+
+    #[tokio::test]
+    async fn a_bad_sector_ends_nothing() {
+        let yard = Yard::new();
+        let (fs, clock) = (Arc::new(yard.disk.clone()), Arc::new(yard.clock.clone()));
+        let blobs = FileBlobs::open(fs, yard.dir.root(), clock, yard.scope.clone(), yard.health.clone());
+        let blobs = Arc::new(blobs.unwrap());
+        let store = yard.store(Arc::new(MemoryMeta::default()), Arc::clone(&blobs) as Arc<_>);
+        let large = vec![7; 5_000_000];
+        let (bad_layer, layer) = (Digest::sha256(&large), Digest::sha256(b"layer"));
+        let config = Digest::sha256(b"{}");
+        let named_config = named("config.v1+json", &config, 2);
+        let lost = image(&named_config, &named("layer.v1.tar", &bad_layer, large.len()));
+        let kept = image(&named_config, &named("layer.v1.tar", &layer, 5));
+        let unreadable = image(&named_config, "");
+        for bytes in [&large[..], b"layer", b"{}", lost.as_bytes(), kept.as_bytes(), unreadable.as_bytes()] {
+            let staged = yard.uploads.stage(Bytes::copy_from_slice(bytes), &Digest::sha256(bytes)).await.unwrap();
+            blobs.commit(staged, false).await.unwrap();
+        }
+        for digest in [bad_layer, Digest::sha256(unreadable.as_bytes())] {
+            yard.disk.fail(Call::Read, &digest.hex(), 0, std::io::ErrorKind::Other);
+        }
+        let report = Rebuild::new(Arc::clone(&store), yard.scope.clone()).unwrap().run().await.unwrap();
+        assert_eq!((report.files, report.damaged, report.incomplete, report.manifests), (6, 2, 1, 1));
+        assert!(store.meta().held(&Digest::sha256(kept.as_bytes())).await.unwrap().is_some());
     }
 }

@@ -17,6 +17,9 @@ use super::locks::DigestLocks;
 use super::meta::{Act, BlobRow, Candidate, LinkBlob, MetaError, MetaStore, PublishManifest, Published, Verdict};
 use super::room::Room;
 use super::uploads::{UploadError, Uploads};
+use crate::workers::Scope;
+
+pub(crate) use super::reading::Small;
 
 /// Candidates looked at between two looks at the clock.
 const GC_BATCH: usize = 256;
@@ -162,6 +165,16 @@ impl Store {
     /// [`StoreError::Blobs`] when the disk fails.
     pub fn open(&self, digest: &Digest) -> Result<Option<OpenBlob>, StoreError> {
         Ok(self.engines.blobs.open(digest)?)
+    }
+
+    /// Reads a blob of at most `most` bytes, whether a row points at it or not, and holds it against its name.
+    ///
+    /// # Errors
+    /// [`StoreError::Blobs`] when it can't be opened, or the work was lost. Bytes the disk refuses are
+    /// [`Small::Damaged`].
+    pub(crate) async fn read_small(&self, digest: &Digest, most: u64, scope: &Scope) -> Result<Small, StoreError> {
+        let Some(blob) = self.open(digest)? else { return Ok(Small::Absent) };
+        Ok(Small::read(blob, digest, most, scope).await.map_err(BlobStoreError::from)?)
     }
 
     /// A blob as a pusher sees it, who will rely on it; see [`MetaStore::hold_blob`].
@@ -325,8 +338,8 @@ impl Store {
     async fn empty_trash(&self, report: &mut GcReport) -> Result<(), StoreError> {
         let now = self.clock.now();
         let before = if self.engines.room.admit().is_err() {
-            // What went there in this very millisecond as well.
-            Timestamp(now.0.saturating_add(1))
+            // Also what a clock that was ahead said goes there later.
+            Timestamp(u64::MAX)
         } else {
             Timestamp(now.0.saturating_sub(u64::try_from(self.leases.trash.as_millis()).unwrap_or(u64::MAX)))
         };

@@ -12,6 +12,8 @@ use super::RealDisk;
 /// The calls a test may let fail or count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
+    Open,
+    Read,
     Write,
     Sync,
     SyncDir,
@@ -103,6 +105,7 @@ impl Faulty {
 
 impl File for FaultyFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.disk.check(Call::Read, &self.path)?;
         self.inner.read_at(buf, offset)
     }
     fn read_cached_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -138,6 +141,7 @@ impl File for FaultyFile {
 
 impl FileSystem for Faulty {
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn File>> {
+        self.check(Call::Open, path)?;
         Ok(self.wrap(path, RealDisk.open(path, access)?))
     }
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {

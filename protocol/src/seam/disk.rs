@@ -62,6 +62,21 @@ pub trait File: Debug + Send + Sync + 'static {
     /// What the operating system says.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
 
+    /// Reads at `offset` until `buf` is full or the file ends; returns the number of bytes read. May block on the disk.
+    ///
+    /// # Errors
+    /// What the operating system says; what is in `buf` then is nothing to rely on.
+    fn read_full_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buf.len() {
+            match self.read_at(&mut buf[filled..], offset + filled as u64)? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        Ok(filled)
+    }
+
     /// Reads at `offset` what is in memory already.
     ///
     /// # Errors
@@ -172,4 +187,81 @@ pub trait FileSystem: Debug + Send + Sync + 'static {
     /// # Errors
     /// `WouldBlock` when another process holds it.
     fn lock(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Digits, given at most three at a time, as a disk may; the second half can't be read when `broken`.
+    #[derive(Debug)]
+    struct Sparing {
+        broken: bool,
+    }
+
+    const DIGITS: &[u8] = b"0123456789";
+
+    impl File for Sparing {
+        fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+            if self.broken && offset >= 5 {
+                return Err(io::ErrorKind::Other.into());
+            }
+            let rest = DIGITS.get(offset as usize..).unwrap_or_default();
+            let read = buf.len().min(rest.len()).min(3);
+            buf[..read].copy_from_slice(&rest[..read]);
+            Ok(read)
+        }
+
+        fn read_cached_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+            self.read_at(buf, offset)
+        }
+
+        fn write_all_at(&self, _buf: &[u8], _offset: u64) -> io::Result<()> {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
+
+        fn len(&self) -> io::Result<u64> {
+            Ok(DIGITS.len() as u64)
+        }
+
+        fn set_len(&self, _len: u64) -> io::Result<()> {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn start_writeback(&self, _offset: u64, _len: u64) {}
+
+        fn allocate(&self, _len: u64) -> io::Result<()> {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
+    }
+
+    #[test]
+    fn short_reads_go_on_until_the_buffer_is_full_or_the_file_ends() {
+        let file = Sparing { broken: false };
+        for (len, offset, expected) in [
+            (0, 0, ""),
+            (3, 0, "012"),
+            (7, 0, "0123456"),
+            (7, 2, "2345678"),
+            (9, 4, "456789"),
+            (4, 10, ""),
+            (4, 99, ""),
+        ] {
+            let mut buf = vec![b'x'; len];
+            let read = file.read_full_at(&mut buf, offset).unwrap();
+            assert_eq!(&buf[..read], expected.as_bytes());
+            assert!(buf[read..].iter().all(|byte| *byte == b'x'), "what was not read is left alone");
+        }
+    }
+
+    #[test]
+    fn an_error_after_a_short_read_is_told() {
+        let file = Sparing { broken: true };
+        assert_eq!(file.read_full_at(&mut [0; 5], 0).unwrap(), 5);
+        assert!(file.read_full_at(&mut [0; 7], 0).is_err());
+    }
 }

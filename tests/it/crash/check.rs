@@ -35,12 +35,9 @@ fn read_file(fs: &dyn FileSystem, path: &Path) -> Verdict<Option<Vec<u8>>> {
     match fs.open(path, Access::Read) {
         Ok(file) => {
             let len = usize::try_from(file.len().map_err(text)?).map_err(text)?;
-            let (mut bytes, mut at) = (vec![0; len], 0);
-            while at < len {
-                match file.read_at(&mut bytes[at..], at as u64).map_err(text)? {
-                    0 => return Err(format!("{} ends early", path.display())),
-                    read => at += read,
-                }
+            let mut bytes = vec![0; len];
+            if file.read_full_at(&mut bytes, 0).map_err(text)? < len {
+                return Err(format!("{} ends early", path.display()));
             }
             Ok(Some(bytes))
         }

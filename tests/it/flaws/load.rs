@@ -147,6 +147,37 @@ fn http2_floods_are_cut_off() {
     node.admin().get("/v2/").expect(200);
 }
 
+/// Whether a ping is answered; else the connection has ended.
+fn ping(stream: &mut TcpStream) -> bool {
+    let mut bytes = Vec::new();
+    let mut sent = stream.write_all(&frame(6, 0, 0, &[7; 8])).is_ok();
+    while sent && !bytes.windows(8).any(|eight| eight == [7; 8]) {
+        let mut part = [0; 1024];
+        match stream.read(&mut part) {
+            Ok(read @ 1..) => bytes.extend_from_slice(&part[..read]),
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => panic!("neither answered nor ended"),
+            Ok(0) | Err(_) => sent = false,
+        }
+    }
+    sent
+}
+
+#[test]
+fn a_connection_that_only_pings_is_idle() {
+    let node = TestNode::with(Setup { config: "[limits]\nidle_timeout = \"500ms\"\n".into(), ..Setup::default() });
+    let mut stream = http2(&node);
+    stream.write_all(&frame(1, 0x5, 1, &GET_ROOT)).unwrap();
+    let mut answered = 0;
+    wait::until("its end: pings ask for nothing", Duration::from_secs(20), || {
+        if !ping(&mut stream) {
+            return Some(());
+        }
+        answered += 1;
+        None
+    });
+    assert!(answered > 1, "they were answered before");
+}
+
 #[test]
 fn a_stalled_handshake_is_ended() {
     let limits = "[limits]\nhead_timeout = \"500ms\"\n";

@@ -35,42 +35,6 @@ async fn connections_that_do_nothing_are_ended() {
     }
 }
 
-/// One HTTP/2 frame (RFC 9113 section 4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    bytes.extend([kind, flags]);
-    bytes.extend(stream.to_be_bytes());
-    bytes.extend(payload);
-    bytes
-}
-
-#[tokio::test]
-async fn a_connection_that_only_pings_is_idle() {
-    let edge = Edge::with(quick()).await;
-    let mut stream = edge.connect().await;
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-    stream.write_all(&frame(4, 0, 0, &[])).await.unwrap();
-    // GET / on `x`, by the static table of HPACK alone (RFC 7541 appendix A).
-    stream.write_all(&frame(1, 5, 1, &[0x82, 0x86, 0x84, 0x01, 0x01, b'x'])).await.unwrap();
-    // One ping after the other: each is sent when the one before was answered.
-    let (ping, mut answered) = (frame(6, 0, 0, &[7; 8]), 0);
-    let pings = async {
-        let mut bytes = Vec::new();
-        while stream.write_all(&ping).await.is_ok() {
-            while !bytes.windows(8).any(|part| part == [7; 8]) {
-                if !matches!(stream.read_buf(&mut bytes).await, Ok(1..)) {
-                    return;
-                }
-            }
-            bytes.clear();
-            answered += 1;
-        }
-    };
-    let ended = tokio::time::timeout(Duration::from_secs(5), pings).await;
-    assert!(ended.is_ok(), "pings ask for nothing");
-    assert!(answered > 1, "they were answered before");
-}
-
 #[tokio::test]
 async fn an_answer_nobody_reads_is_given_up() {
     let edge = Edge::with(quick()).await;

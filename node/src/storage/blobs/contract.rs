@@ -33,10 +33,7 @@ mod suite {
     fn read(blobs: &dyn BlobStore, digest: &Digest) -> Option<Vec<u8>> {
         let open = blobs.open(digest).unwrap()?;
         let mut bytes = vec![0; open.size as usize];
-        let mut at = 0;
-        while at < bytes.len() {
-            at += open.file.read_at(&mut bytes[at..], at as u64).unwrap();
-        }
+        assert_eq!(open.file.read_full_at(&mut bytes, 0).unwrap() as u64, open.size);
         assert_eq!((open.file.len().unwrap(), open.file.read_at(&mut [0], open.size).unwrap()), (open.size, 0));
         Some(bytes)
     }

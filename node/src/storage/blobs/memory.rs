@@ -53,12 +53,8 @@ impl MemoryBlobs {
         if replace || there != Some(staged.size()) {
             let file = staged.open()?;
             let mut bytes = vec![0; usize::try_from(staged.size()).map_err(io::Error::other)?];
-            let mut at = 0;
-            while at < bytes.len() {
-                match file.read_at(&mut bytes[at..], at as u64)? {
-                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    read => at += read,
-                }
+            if file.read_full_at(&mut bytes, 0)? < bytes.len() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
             self.state().blobs.insert(*staged.digest(), bytes.into());
         }

@@ -13,6 +13,7 @@ use crate::storage::meta::memory::MemoryMeta;
 use crate::storage::meta::redb::{OpenRedb, RedbMeta};
 use crate::storage::uploads::tests::Yard;
 use crate::world::scratch::Scratch;
+use crate::world::stepped::Stepped;
 
 fn repository() -> RepositoryName {
     "a/b".parse().unwrap()
@@ -23,7 +24,11 @@ fn act() -> Act {
 }
 
 async fn store(yard: &Yard, meta: Arc<dyn MetaStore>) -> Arc<Store> {
-    let store = yard.store(meta, Arc::new(MemoryBlobs::new(Arc::new(yard.clock.clone()))));
+    store_over(yard, meta, MemoryBlobs::new(Arc::new(yard.clock.clone()))).await
+}
+
+async fn store_over(yard: &Yard, meta: Arc<dyn MetaStore>, blobs: MemoryBlobs) -> Arc<Store> {
+    let store = yard.store(meta, Arc::new(blobs));
     let project = Project { name: repository().project(), public: false, sparse: false, created: Timestamp(0) };
     assert!(store.meta().create_project(project, act()).await.unwrap());
     store
@@ -59,6 +64,18 @@ async fn a_full_disk_gets_its_bytes_back_at_once() {
     assert_eq!((report.freed, report.trash_removed), (2, 0), "a dry run takes nothing");
     let report = store.collect_garbage(false, || false).await.unwrap();
     assert_eq!((report.freed, report.trash_removed, report.trash_bytes), (2, 2, 20));
+}
+
+#[tokio::test]
+async fn a_full_disk_gets_bytes_back_that_went_to_the_trash_by_a_clock_that_was_wrong() {
+    let (yard, ahead) = (Yard::new(), Stepped::default());
+    ahead.step(Duration::from_secs(10 * 365 * 86_400));
+    let store = store_over(&yard, Arc::new(MemoryMeta::default()), MemoryBlobs::new(Arc::new(ahead))).await;
+    garbage(&yard, &store, 1).await;
+    assert_eq!(store.collect_garbage(false, || false).await.unwrap().freed, 1);
+    yard.disk.set_space(Some(Space { total: 1 << 40, available: 0 }));
+    yard.clock.step(Duration::from_secs(1));
+    assert_eq!(store.collect_garbage(false, || false).await.unwrap().trash_removed, 1);
 }
 
 #[tokio::test]

@@ -61,6 +61,7 @@ impl Pen {
         if len > record.info.offset {
             data.set_len(record.info.offset)?;
         }
+        claim.writes_to(&data);
         let mut pen = Self::at_start(claim, record, data);
         pen.restore()?;
         Ok(pen)
@@ -127,6 +128,9 @@ impl Pen {
             return Err(UploadError::Unknown);
         }
         home.fs.rename(&copy, &path).map_err(UploadError::disk)?;
+        pen.claim.writes_to(&pen.data);
+        // The next writer takes the tree up where the sidecar says it was: its nodes are to be in the file by then.
+        pen.write_nodes()?;
         let ours = Arc::new(Record { origin: Origin::Ours, ..(*record).clone() });
         pen.claim.update(Arc::clone(&ours));
         (pen.opened, pen.saved) = (Arc::clone(&ours), ours);
@@ -136,7 +140,7 @@ impl Pen {
     /// Takes in the next bytes.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
         self.claim.home.check_health()?;
-        self.absorb(bytes).inspect_err(|_| self.shrink())?;
+        self.absorb(bytes)?;
         if self.claim.takes_parts() && self.offset - self.saved.info.offset >= CHECKPOINT {
             self.save()?;
         }
@@ -157,11 +161,6 @@ impl Pen {
             self.claim.home.check_room()?;
         }
         Ok(())
-    }
-
-    /// After a failure: gives back the room that bytes beyond the checkpoint take.
-    fn shrink(&self) {
-        let _ = self.data.set_len(self.saved.info.offset);
     }
 
     fn write_nodes(&mut self) -> Result<(), UploadError> {
@@ -222,6 +221,7 @@ impl Pen {
         let id = &self.saved.info.id;
         let tree = (self.offset > GROUP as u64).then(|| self.claim.home.path(id, "tree"));
         let path = self.claim.home.data_path(id);
+        self.claim.wrote();
         Ok(Staged { path, tree, digest: actual, size: self.offset, root, claim: self.claim })
     }
 

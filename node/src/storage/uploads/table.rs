@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::seam::{Access, Clock, Entropy, EntryKind, FileSystem};
+use protocol::seam::{Access, Clock, Entropy, EntryKind, File, FileSystem};
 use protocol::{Algorithm, Timestamp};
 use tokio::sync::{Notify, oneshot};
 
@@ -182,13 +182,8 @@ impl Home {
         let file = self.fs.open(&self.dir.join(name), Access::Read).ok()?;
         let len = file.len().ok().filter(|len| *len <= SIDECAR_MAX)?;
         let mut bytes = vec![0; usize::try_from(len).ok()?];
-        let mut at = 0;
-        while at < bytes.len() {
-            match file.read_at(&mut bytes[at..], at as u64) {
-                Ok(read) if read > 0 => at += read,
-                _ => return None,
-            }
-        }
+        // Cut short meanwhile, it is no whole sidecar: its seal tells.
+        file.read_full_at(&mut bytes, 0).ok()?;
         let mut record = Record::decode(id, &bytes)?;
         if record.info.offset == 0 {
             // Nothing to take over: the file is made anew.
@@ -320,7 +315,8 @@ impl Home {
         let bytes = record.encode().map_err(io::Error::other)?;
         let path = self.path(&record.info.id, "session");
         if first {
-            return self.fs.open(&path, Access::CreateNew)?.write_all_at(&bytes, 0).map_err(UploadError::disk);
+            let file = self.fs.open(&path, Access::CreateNew);
+            return file.and_then(|file| file.write_all_at(&bytes, 0)).map_err(UploadError::disk);
         }
         let new = self.path(&record.info.id, "session-new");
         let file = self.fs.open(&new, Access::Create).map_err(UploadError::disk)?;
@@ -358,6 +354,8 @@ pub(super) struct Claim {
     whole: bool,
     /// Whether files may exist that go when a session of one request goes.
     touched: bool,
+    /// The file being written: what a request that breaks off wrote behind the checkpoint is of no use to anybody.
+    written: Option<Arc<dyn File>>,
     settled: bool,
 }
 
@@ -370,6 +368,7 @@ impl Claim {
             once,
             whole: once,
             touched: false,
+            written: None,
             settled: false,
         }
     }
@@ -395,6 +394,29 @@ impl Claim {
     /// From now on there are files.
     pub(super) const fn touch(&mut self) {
         self.touched = true;
+    }
+
+    /// From now on `data` grows. It must be this session's own file, and not a second name of a blob.
+    pub(super) fn writes_to(&mut self, data: &Arc<dyn File>) {
+        self.written = Some(Arc::clone(data));
+    }
+
+    /// The file is whole and may become a blob: from now on it is not cut.
+    pub(super) fn wrote(&mut self) {
+        self.written = None;
+    }
+
+    /// Gives back the room that bytes behind the checkpoint take.
+    fn cut(&self) {
+        let Some(data) = &self.written else { return };
+        let Some(offset) = self.home.table().sessions.get(&self.id).map(|entry| entry.record.info.offset) else {
+            return;
+        };
+        if data.len().is_ok_and(|len| len > offset)
+            && let Err(error) = data.set_len(offset)
+        {
+            tracing::warn!(upload = %self.id, %error, "bytes behind the checkpoint of an upload keep their room");
+        }
     }
 
     /// Replaces what is known of the session.
@@ -438,6 +460,8 @@ impl Drop for Claim {
             self.end(self.touched);
             return;
         }
+        // Before it is let go: then another may write.
+        self.cut();
         let now = self.home.clock.monotonic();
         if let Some(entry) = self.home.table().sessions.get_mut(&self.id) {
             entry.in_use = None;

@@ -292,6 +292,46 @@ async fn a_request_that_counts_whole_leaves_nothing_when_it_breaks_off() {
 }
 
 #[tokio::test]
+async fn what_a_broken_request_leaves_behind_the_checkpoint_takes_no_room() {
+    let yard = Yard::new();
+    let len = |id: &UploadId| yard.disk.file_len(&yard.dir.path("uploads").join(id.as_str())).unwrap();
+    let [cut, refused] = [yard.uploads.begin(begin(SHA256)), yard.uploads.begin(begin(SHA256))];
+    let (cut, refused) = (cut.await.unwrap().id, refused.await.unwrap().id);
+    yard.patch(&cut, b"before").await.unwrap();
+    let mut writer = yard.uploads.open(&cut).await.unwrap().without_checkpoints();
+    writer.append(Bytes::from(content(3 << 20))).await.unwrap();
+    drop(writer);
+    yard.patch(&refused, b"before").await.unwrap();
+    yard.disk.fail(Call::Rename, refused.as_str(), 0, io::ErrorKind::StorageFull);
+    let outcome = yard.patch(&refused, &content(1 << 20)).await;
+    assert!(matches!(outcome, Err(UploadError::Full(_))), "{outcome:?}");
+    assert_eq!(yard.scope.stop(Duration::from_secs(20)).await, 0);
+    assert_eq!((len(&cut), len(&refused)), (Some(6), Some(6)));
+}
+
+#[tokio::test]
+async fn no_room_for_another_file_is_no_room() {
+    let yard = Yard::new();
+    yard.disk.fail(Call::Open, ".session", 0, io::ErrorKind::StorageFull);
+    let outcome = yard.uploads.begin(begin(SHA256)).await;
+    assert!(matches!(outcome, Err(UploadError::Full(_))), "{outcome:?}");
+    assert_eq!((yard.files(), yard.uploads.count()), (BTreeSet::new(), 0));
+}
+
+#[tokio::test]
+async fn a_session_taken_over_by_a_request_that_breaks_off_keeps_its_tree() {
+    let mut yard = Yard::new();
+    let bytes = content(1_000_000);
+    let id = yard.uploads.begin(begin(SHA256)).await.unwrap().id;
+    yard.patch(&id, &bytes[..400_000]).await.unwrap();
+    yard.restart();
+    let mut writer = yard.uploads.open(&id).await.unwrap();
+    writer.append(Bytes::copy_from_slice(&bytes[400_000..700_000])).await.unwrap();
+    drop(writer);
+    check(&yard.put(&id, &bytes[400_000..], &Digest::sha256(&bytes)).await.unwrap(), &bytes);
+}
+
+#[tokio::test]
 async fn a_wrong_digest_after_a_checkpoint_goes_back_before_it() {
     let yard = Yard::new();
     let id = yard.uploads.begin(begin(SHA256)).await.unwrap().id;
