@@ -171,6 +171,7 @@ impl Engine {
             subject: None,
             artifact_type: None,
             annotations: std::collections::BTreeMap::new(),
+            due: act().at,
             act: act(),
         })
     }

@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fault, ManifestError, Registry};
 use crate::policy::AdminPermit;
-use crate::storage::blobs::BlobStoreError;
 use crate::storage::meta::{Choice, Conflict, DecideTag, Decided, MetaError, PublishManifest, TagVersion};
-use crate::storage::store::StoreError;
+use crate::storage::store::Small;
 
 /// Most versions, or conflicts, in one answer.
 const MOST: usize = 1000;
@@ -198,22 +197,9 @@ impl Registry {
 
     /// The bytes of a manifest nobody may hold any more; `None` when they are gone, or not what their name says.
     async fn bytes_of(&self, digest: &Digest) -> Result<Option<Bytes>, Fault> {
-        let Some(blob) = self.store.open(digest)?.filter(|blob| blob.size <= manifest::MAX_BYTES as u64) else {
-            return Ok(None);
-        };
-        let digest = *digest;
-        let work = move || -> std::io::Result<Option<Bytes>> {
-            let mut bytes = vec![0; usize::try_from(blob.size).map_err(std::io::Error::other)?];
-            let mut at = 0;
-            while at < bytes.len() {
-                match blob.file.read_at(&mut bytes[at..], at as u64)? {
-                    0 => break,
-                    read => at += read,
-                }
-            }
-            Ok((Digest::of(digest.algorithm(), &bytes) == digest).then(|| bytes.into()))
-        };
-        let read = self.scope.run_blocking("undelete", work).await?;
-        Ok(read.map_err(|error| StoreError::from(BlobStoreError::from(error)))?)
+        Ok(match self.store.read_small(digest, manifest::MAX_BYTES as u64, &self.scope).await? {
+            Small::Whole(bytes) => Some(bytes),
+            Small::TooLarge | Small::Damaged | Small::Absent => None,
+        })
     }
 }

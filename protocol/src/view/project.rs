@@ -161,6 +161,17 @@ impl<K: Kept> View<K> {
         Some(ProjectView { scope: *scope, name, unseen, contested: facts.contested().collect(), closings })
     }
 
+    /// The scopes under a name of which everything is held on to: all but those that someone closed who saw what is live
+    /// in them. That includes one whose project counts for nothing, for what was pushed there was promised to stay.
+    #[must_use]
+    pub fn held_under(&self, records: &impl Records, name: &ProjectName) -> Vec<ScopeId> {
+        let is_let_go = |scope: &ScopeId| {
+            let project = self.project(records, scope);
+            project.is_some_and(|project| !project.closings.is_empty() && !project.unseen)
+        };
+        self.kept().named(name).into_iter().filter(|scope| !is_let_go(scope)).collect()
+    }
+
     /// Who may write tags in a scope, and the epoch to write them under; `None` when its project is not open.
     #[must_use]
     pub fn tag_mode(&self, records: &impl Records, scope: &ScopeId) -> Option<(TagMode, u32)> {

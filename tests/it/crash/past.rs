@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use node::app::Ground;
 use node::storage::meta::{
-    Act, DeletedManifest, MountBlob, Needed, Project, PublishManifest, Published, UnlinkedBlob, What,
+    Act, DeletedManifest, DeletedTag, MountBlob, Needed, Project, PublishManifest, Published, UnlinkedBlob, What,
 };
 use node::storage::scrub::Scrub;
 use node::storage::uploads::Begin;
@@ -291,6 +291,7 @@ impl Worker<'_> {
             subject: None,
             artifact_type: None,
             annotations: BTreeMap::new(),
+            due: store.due(),
             act,
         };
         let intent = async move {
@@ -307,8 +308,12 @@ impl Worker<'_> {
         let may = vec![(Key::Tag(repository.clone(), tag.clone()), None)];
         let must = may.clone();
         let intent = async move {
-            let named = store.meta().delete_tag(&repository, &tag, act).await?;
-            Ok(named.map(|digest| Did { must, event: Some(What::TagDeleted { repository, tag, digest }) }))
+            match store.meta().delete_tag(&repository, &tag, store.due(), act).await? {
+                DeletedTag::Done(digest) => {
+                    Ok(Some(Did { must, event: Some(What::TagDeleted { repository, tag, digest }) }))
+                }
+                DeletedTag::Absent | DeletedTag::NotHome(_) => Ok(None),
+            }
         };
         self.step("delete a tag".into(), may, intent).await;
     }
@@ -325,12 +330,12 @@ impl Worker<'_> {
         }
         let intent = async move {
             match store.meta().delete_manifest(&repository, &digest, store.due(), act).await? {
-                DeletedManifest::Done { tags } => {
+                DeletedManifest::Done { tags, .. } => {
                     let mut must = vec![gone];
                     must.extend(tags.iter().map(|tag| (Key::Tag(repository.clone(), tag.clone()), None)));
                     Ok(Some(Did { must, event: Some(What::ManifestDeleted { repository, digest, tags }) }))
                 }
-                DeletedManifest::Absent => Ok(None),
+                DeletedManifest::Absent | DeletedManifest::NotHome(_) => Ok(None),
             }
         };
         self.step("delete a manifest".into(), may, intent).await;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::record::value::{self, Life, Value};
 use protocol::record::{Held, Kind, RecordId, RecordSet, Records as _, ScopeId};
 use protocol::trust::Trust;
-use protocol::view::{InMemory, ProjectView, Topic, View};
+use protocol::view::{InMemory, Topic, View};
 use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag};
 
 use super::{Listing, MetaError, MetaStore, Page, RecordAt};
@@ -29,7 +29,7 @@ pub struct Report {
 #[derive(Debug)]
 struct Content {
     scope: ScopeId,
-    /// Open, or closed while pushes were unseen: what is in it is held on to.
+    /// Whether what is in it is held on to.
     kept: bool,
     project: Option<super::Project>,
     tags: BTreeMap<RepositoryName, BTreeMap<Tag, Digest>>,
@@ -48,14 +48,14 @@ struct Expected {
 struct Checking<'a> {
     meta: &'a dyn MetaStore,
     trust: Trust,
-    /// Whether no other site was ever let in.
+    /// Whether all was said in one life of this node, and no other site was ever let in.
     alone: bool,
     contents: BTreeMap<ProjectName, Vec<Content>>,
     report: Report,
 }
 
 /// Compares every row that follows from records with the live view of all records. A manifest that is alive and not here
-/// is a difference only where no other site ever spoke: its bytes may be elsewhere.
+/// is a difference only where this node alone ever spoke, in one life: its bytes may be elsewhere.
 ///
 /// # Errors
 /// [`MetaError`] when something can't be read.
@@ -74,18 +74,19 @@ pub async fn rows_follow_records(meta: &dyn MetaStore) -> Result<Report, MetaErr
 impl Checking<'_> {
     /// Reads what bears on trust.
     async fn trust(&mut self) -> Result<(), MetaError> {
-        let (mut acts, mut after) = (Vec::new(), None);
+        let (mut acts, mut after, mut lives) = (Vec::new(), None, BTreeSet::new());
         loop {
             let Listing { items, more } = self.meta.records(after, PAGE).await?;
             after = items.last().map(RecordAt::of);
             let trusts = ScopeId::trust(self.trust.mesh());
-            let is_own = |held: &Held| held.record.author() == self.meta.author() && held.record.scope() != trusts;
-            self.alone &= items.iter().all(is_own);
+            let life = |held: &Held| held.record.body().map(|body| (held.record.author(), body.position.incarnation));
+            lives.extend(items.iter().map(life));
             acts.extend(items.into_iter().filter(|held| {
                 let kind = held.record.body().map(|body| body.kind);
                 held.record.scope() == trusts || kind == Some(Kind::ENDORSEMENT)
             }));
             if !more {
+                self.alone = acts.is_empty() && lives.len() < 2;
                 self.trust = Trust::evaluate(self.meta.author(), &acts);
                 return Ok(());
             }
@@ -127,9 +128,9 @@ impl Checking<'_> {
             self.hold(kept == heads, || format!("{topic:?} has the heads {heads:?}, kept are {kept:?}"));
         }
         for scope in records.scopes() {
-            if let Some(project) = view.project(records, &scope) {
-                let content = Content::of(&view, records, &project);
-                self.contents.entry(project.name).or_default().push(content);
+            if let Some(name) = view.facts(&scope).name {
+                let content = Content::of(&view, records, &name, scope);
+                self.contents.entry(name).or_default().push(content);
             }
         }
         Ok(())
@@ -241,17 +242,16 @@ impl Checking<'_> {
 }
 
 impl Content {
-    fn of(view: &View<InMemory>, records: &RecordSet, project: &ProjectView) -> Self {
-        let scope = project.scope;
+    fn of(view: &View<InMemory>, records: &RecordSet, name: &ProjectName, scope: ScopeId) -> Self {
         let read = |topic: &Topic, id: &RecordId| Value::read(topic.kind, records.get(id)?.value.as_deref()?).ok();
         let shown = match view.in_force(records, &Topic::project(scope)) {
-            Some(Value::Project(value::Project { life: Life::Open(settings), .. })) if project.closings.is_empty() => {
+            Some(Value::Project(value::Project { life: Life::Open(settings), .. })) if view.facts(&scope).is_open() => {
                 let (public, sparse, created) = (settings.public, settings.sparse, settings.created);
-                Some(super::Project { name: project.name.clone(), public, sparse, created })
+                Some(super::Project { name: name.clone(), public, sparse, created })
             }
             _ => None,
         };
-        let kept = shown.is_some() || project.unseen;
+        let kept = view.held_under(records, name).contains(&scope);
         let mut content = Self { scope, kept, project: shown, tags: BTreeMap::new(), pinned: BTreeMap::new() };
         for (repository, tag) in records.keys(&scope, Kind::TAG).into_iter().filter_map(|key| key.as_tag()) {
             let topic = Topic::tag(scope, &repository, &tag);

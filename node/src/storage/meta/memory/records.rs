@@ -106,10 +106,8 @@ impl State {
 
     /// The manifests of a repository that something keeps, in any scope under its name that is held on to.
     fn pinned(&self, name: &RepositoryName) -> BTreeSet<Digest> {
-        let named = self.view.named(&name.project());
-        let unseen = |scope: &ScopeId| self.view.project(&self.records, scope).is_some_and(|project| project.unseen);
-        let scopes = named.open.into_iter().chain(named.closed.into_iter().filter(unseen));
-        scopes.flat_map(|scope| self.view.pinned(&self.records, &scope, name).into_keys()).collect()
+        let scopes = self.view.held_under(&self.records, &name.project());
+        scopes.into_iter().flat_map(|scope| self.view.pinned(&self.records, &scope, name).into_keys()).collect()
     }
 
     /// A repository of which a tag is known is known.
@@ -285,7 +283,8 @@ impl State {
             self.say(Topic::tag(scope, name, tag), Some(&author::tagged(None, epoch)), due, act)?;
         }
         self.say(Topic::manifest(scope, name, digest), None, due, act)?;
-        let kept_by = self.parents(scope, name, digest).into_iter().next();
+        let scopes = self.view.held_under(&self.records, &name.project());
+        let kept_by = scopes.into_iter().flat_map(|scope| self.parents(scope, name, digest)).min();
         Ok(DeletedManifest::Done { tags, kept_by })
     }
 

@@ -8,13 +8,14 @@
 //! which then stay: too much is held, never too little.
 //!
 //! Two open projects of one name are a conflict: the name means the one made first, its tags are served, and what the
-//! other holds is held. Of a project that was deleted while pushes were unseen everything is held until someone answers.
+//! other holds is held. So is, until someone answers, what stands in a project that was deleted while pushes were unseen, or
+//! whose making turned out to count for nothing ([`View::held_under`]).
 
 use std::collections::BTreeSet;
 
 use protocol::record::value::{Life, Value};
 use protocol::record::{Kind as RecordKind, RecordId, Records as _, ScopeId};
-use protocol::view::{Changed, Topic, View};
+use protocol::view::{Changed, Kept as _, Topic, View};
 use protocol::{Digest, ProjectName, RepositoryName, Tag, Timestamp};
 
 use super::failure::Failure;
@@ -58,11 +59,14 @@ impl Writing<'_> {
         let key = name.as_str().as_bytes();
         let old: Option<ProjectRow> = self.tables.projects.get(key)?;
         match (meant, shown) {
-            (Some(scope), Some(project)) => self.tables.projects.put(key, &ProjectRow { project, scope })?,
+            (Some(meant), Some(project)) => {
+                self.tables.projects.put(key, &ProjectRow { project, scope: meant })?;
+            }
             _ => drop(self.tables.projects.remove(key)?),
         }
         let before = old.map(|row| row.scope);
-        if before.is_some() && before == meant {
+        // Another of the name may be held on to no longer, or again.
+        if before == Some(scope) && before == meant {
             return Ok(());
         }
         self.look_at_all(&name, open)
@@ -71,8 +75,7 @@ impl Writing<'_> {
     /// Looks again at every tag and manifest under a name, of whatever scope.
     fn look_at_all(&mut self, name: &ProjectName, open: &mut Open) -> Result<(), Failure> {
         let (tags, manifests) = self.view(|view, set, _| {
-            let named = view.named(name);
-            let scopes: Vec<ScopeId> = named.open.into_iter().chain(named.closed).collect();
+            let scopes = view.kept().named(name);
             let keys = |kind| scopes.iter().flat_map(move |scope| set.keys(scope, kind));
             let tags: BTreeSet<_> = keys(RecordKind::TAG).filter_map(|key| key.as_tag()).collect();
             let manifests: Open = keys(RecordKind::MANIFEST).filter_map(|key| key.as_manifest()).collect();
@@ -142,11 +145,7 @@ impl Writing<'_> {
     /// The scopes under a project's name of which everything is held on to.
     fn scopes(&mut self, repository: &RepositoryName) -> Result<Vec<ScopeId>, Failure> {
         let name = repository.project();
-        self.view(|view, set, _| {
-            let named = view.named(&name);
-            let unseen = |scope: &ScopeId| view.project(set, scope).is_some_and(|project| project.unseen);
-            named.open.into_iter().chain(named.closed.into_iter().filter(unseen)).collect()
-        })
+        self.view(|view, set, _| view.held_under(set, &name))
     }
 
     /// Decides of each of these whether it is alive, and of all whose life hangs on it.

@@ -238,7 +238,8 @@ impl Writing<'_> {
         act: &Act,
     ) -> Result<DeletedManifest, Failure> {
         let key = tables::item(repository, digest);
-        if !self.tables.manifests.has(&key)? {
+        // What a deleted project still holds is not for anyone to see.
+        if !self.has_project(repository)? || !self.tables.manifests.has(&key)? {
             return Ok(DeletedManifest::Absent);
         }
         let tags = self.tags_of(repository, digest)?;

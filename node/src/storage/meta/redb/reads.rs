@@ -3,11 +3,11 @@
 //! Owns no state. A read opens only the tables it needs: opening one costs as much as a lookup.
 
 use protocol::record::Held;
-use protocol::view::Topic;
+use protocol::view::{Topic, TopicView};
 use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 
 use super::failure::Failure;
-use super::records::{self, Library, TopicRow};
+use super::records::{self, Library};
 use super::tables::{self, Kind, TOTALS, View};
 use crate::storage::meta::rows::{self, HeldRow, LinkRow, ManifestRow, ProjectRow, TagRow, Totals};
 use crate::storage::meta::{
@@ -107,16 +107,16 @@ impl View {
     ) -> Result<Vec<TagVersion>, Failure> {
         let project = self.projects()?.get::<ProjectRow>(repository.project_str().as_bytes())?;
         let Some(ProjectRow { scope, .. }) = project else { return Ok(Vec::new()) };
-        let Some(TopicRow { number, .. }) = self.topic(&Topic::tag(scope, repository, tag))? else {
-            return Ok(Vec::new());
-        };
+        let Some(number) = self.topic(&Topic::tag(scope, repository, tag))? else { return Ok(Vec::new()) };
         let (numbers, records) = (self.numbers()?, self.records()?);
         let library = Library { numbers: &numbers, records: &records };
         let version = |number: &u64| {
             let held = library.promised(*number)?;
             TagVersion::read(&held).map_err(|why| records.damaged(&number.to_be_bytes(), why))
         };
-        self.versions()?.versions_of(number, limit)?.iter().map(version).collect()
+        let mut versions = self.kept()?.versions_of(number)?;
+        versions.sort_unstable_by(|one, other| other.cmp(one));
+        versions.iter().take(limit).map(|(_, number)| version(number)).collect()
     }
 
     pub(super) fn deleted_manifest(
@@ -126,14 +126,16 @@ impl View {
     ) -> Result<Option<MediaType>, Failure> {
         let project = self.projects()?.get::<ProjectRow>(repository.project_str().as_bytes())?;
         let Some(ProjectRow { scope, .. }) = project else { return Ok(None) };
-        let Some(row) = self.topic(&Topic::manifest(scope, repository, digest))? else { return Ok(None) };
-        let Some(said) = row.view.said.filter(|_| row.view.is_deleted()) else { return Ok(None) };
+        let Some(number) = self.topic(&Topic::manifest(scope, repository, digest))? else { return Ok(None) };
+        let view = self.kept()?.view_of(number)?.unwrap_or_default();
+        let Some(said) = view.said.filter(|_| view.is_deleted()) else { return Ok(None) };
         let (numbers, records) = (self.numbers()?, self.records()?);
         Ok(pushed_as(&Library { numbers: &numbers, records: &records }.promised_id(&said.id)?))
     }
 
-    fn topic(&self, topic: &Topic) -> Result<Option<TopicRow>, Failure> {
-        self.topics()?.get(&records::topic(topic))
+    /// The number of a topic.
+    fn topic(&self, topic: &Topic) -> Result<Option<u64>, Failure> {
+        self.topics()?.number(&records::topic(topic))
     }
 
     pub(super) fn record_page(&self, after: Option<&RecordAt>, limit: usize) -> Result<Listing<Held>, Failure> {
@@ -148,31 +150,31 @@ impl View {
     }
 
     pub(super) fn heads(&self, topic: &Topic) -> Result<Vec<Held>, Failure> {
-        let Some(row) = self.topic(topic)? else { return Ok(Vec::new()) };
-        let table = self.head_rows()?;
-        let mut heads = table.heads_of(row.number, false, usize::MAX)?;
-        heads.extend(table.heads_of(row.number, true, usize::MAX)?);
+        let Some(number) = self.topic(topic)? else { return Ok(Vec::new()) };
+        let kept = self.kept()?;
+        let mut heads = kept.heads_of(number, false, usize::MAX)?;
+        heads.extend(kept.heads_of(number, true, usize::MAX)?);
         let (numbers, records) = (self.numbers()?, self.records()?);
         let library = Library { numbers: &numbers, records: &records };
         heads.iter().map(|head| library.promised_id(&head.id)).collect()
     }
 
     pub(super) fn conflicts(&self, limit: usize) -> Result<Vec<Conflict>, Failure> {
-        let (numbers, records, heads) = (self.numbers()?, self.records()?, self.head_rows()?);
+        let (numbers, records, kept, topics) = (self.numbers()?, self.records()?, self.kept()?, self.topics()?);
         let library = Library { numbers: &numbers, records: &records };
-        let found = self.topics()?.page(&[], None, limit, |key, row| {
-            let row: TopicRow = rows::decode(row)?;
-            if !row.view.is_conflict() {
-                return Ok(None);
-            }
-            Ok(Some((records::read_topic(key).ok_or("the topic can't be read")?, row)))
-        })?;
-        let conflict = |(topic, row): (Topic, TopicRow)| {
-            let shown = heads.heads_of(row.number, false, MAX_HEADS)?;
+        let mut conflicts = Vec::new();
+        topics.scan(&[], None, |key, number| {
+            let Some(number) = records::read_number(number) else {
+                return Err(topics.damaged(key, "its number can't be read"));
+            };
+            let Some(view) = kept.view_of(number)?.filter(TopicView::is_conflict) else { return Ok(true) };
+            let topic = records::read_topic(key).ok_or_else(|| topics.damaged(key, "the topic can't be read"))?;
+            let shown = kept.heads_of(number, false, MAX_HEADS)?;
             let heads = shown.iter().map(|head| library.promised_id(&head.id)).collect::<Result<_, _>>()?;
-            Ok(Conflict { topic, heads, count: row.view.heads })
-        };
-        found.items.into_iter().map(conflict).collect()
+            conflicts.push(Conflict { topic, heads, count: view.heads });
+            Ok(conflicts.len() < limit)
+        })?;
+        Ok(conflicts)
     }
 
     pub(super) fn repository_page(&self, page: &Page) -> Result<Listing<RepositoryName>, Failure> {

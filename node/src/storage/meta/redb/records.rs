@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::tables::{self, Rows, Tables};
+use crate::storage::meta::rows;
 
 /// Bytes of the length that stands before a header.
 const LENGTH: usize = 4;
@@ -44,35 +45,52 @@ fn read_stored(row: &[u8]) -> Result<Held, &'static str> {
     Ok(Held { record, value: value.map(std::sync::Arc::from) })
 }
 
-/// What is kept of a record by its name, here or only named by others.
+/// What is kept of a record by its name, here or only named by others. Written once, and once more when it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct NumberRow {
     /// Its number.
     pub(super) number: u64,
+    /// Where it stands, once it is here and this version can read it.
+    pub(super) place: Option<Place>,
+}
+
+/// Where a version stands among those of its topic. Topic and author by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    pub(super) topic: u64,
+    pub(super) author: u64,
+    pub(super) position: Position,
+}
+
+/// What is kept of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct VersionRow {
+    /// When, as its author says.
+    pub(super) time: HybridTime,
     /// How it stands in the view, once it is in it.
     pub(super) seen: Option<Seen>,
 }
 
-/// A [`Standing`] without the record's own name.
+/// A [`Standing`] without the record's own name and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Seen {
     void: Option<Void>,
     epoch: u32,
-    time: HybridTime,
     deletes: bool,
     head: bool,
     circular: bool,
 }
 
-impl Seen {
+impl VersionRow {
     pub(super) const fn of(standing: &Standing) -> Self {
         let Standing { void, rank, deletes, head, circular } = *standing;
-        Self { void, epoch: rank.epoch, time: rank.time, deletes, head, circular }
+        Self { time: rank.time, seen: Some(Seen { void, epoch: rank.epoch, deletes, head, circular }) }
     }
 
-    pub(super) const fn standing(&self, id: RecordId) -> Standing {
-        let Self { void, epoch, time, deletes, head, circular } = *self;
-        Standing { void, rank: Rank { epoch, time, id }, deletes, head, circular }
+    /// How the version with this name stands.
+    pub(super) fn standing(&self, id: RecordId) -> Option<Standing> {
+        let Seen { void, epoch, deletes, head, circular } = self.seen?;
+        Some(Standing { void, rank: Rank { epoch, time: self.time, id }, deletes, head, circular })
     }
 }
 
@@ -94,29 +112,26 @@ pub(super) fn read_topic(bytes: &[u8]) -> Option<Topic> {
     Some(Topic { scope: ScopeId(*scope), kind: Kind(u16::from_be_bytes(*kind)), key })
 }
 
-/// What is kept of a topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct TopicRow {
-    /// Its number.
-    pub(super) number: u64,
-    /// What holds of it.
-    pub(super) view: TopicView,
+/// The parts of what is kept of a topic: side by side, so that a new version touches one page of it.
+const VIEW: u8 = 0;
+/// See [`VIEW`].
+const VERSION: u8 = 1;
+/// See [`VIEW`].
+const HEAD: u8 = 2;
+
+/// What holds of a topic.
+pub(super) fn view(topic: u64) -> Vec<u8> {
+    tables::join(&[&topic.to_be_bytes(), &[VIEW]])
 }
 
-/// A version of a topic. The greatest time sorts first.
-pub(super) fn version(topic: u64, time: HybridTime, number: u64) -> Vec<u8> {
-    tables::join(&[&topic.to_be_bytes(), &(u64::MAX - time.0).to_be_bytes(), &(u64::MAX - number).to_be_bytes()])
-}
-
-/// Reads the number of the record behind the topic of a version.
-fn read_version(rest: &[u8]) -> Option<u64> {
-    let (_, number) = rest.split_first_chunk::<8>()?;
-    Some(u64::MAX - u64::from_be_bytes(number.try_into().ok()?))
+/// What the versions of a topic begin with.
+fn versions(topic: u64) -> Vec<u8> {
+    tables::join(&[&topic.to_be_bytes(), &[VERSION]])
 }
 
 /// What the heads of a topic begin with, the deletes or the others.
 fn heads(topic: u64, deletes: bool) -> Vec<u8> {
-    tables::join(&[&topic.to_be_bytes(), &[u8::from(deletes)]])
+    tables::join(&[&topic.to_be_bytes(), &[HEAD, u8::from(deletes)]])
 }
 
 /// A head. The greatest sorts first.
@@ -134,9 +149,15 @@ fn read_head(rest: &[u8]) -> Option<Rank> {
     Some(Rank { epoch, time, id: RecordId(id.map(|byte| !byte)) })
 }
 
-/// What the places of an author's life on a topic begin with.
+/// What the versions that an author's life has of a topic begin with.
 pub(super) fn line(topic: u64, author: u64, incarnation: Incarnation) -> Vec<u8> {
-    tables::join(&[&topic.to_be_bytes(), &author.to_be_bytes(), &incarnation.0.to_be_bytes()])
+    tables::join(&[&versions(topic), &author.to_be_bytes(), &incarnation.0.to_be_bytes()])
+}
+
+/// A version of a topic under its author and place.
+pub(super) fn version(place: &Place, number: u64) -> Vec<u8> {
+    let line = line(place.topic, place.author, place.position.incarnation);
+    tables::join(&[&line, &place.position.seq.to_be_bytes(), &number.to_be_bytes()])
 }
 
 /// A record under one that it names as its predecessor.
@@ -206,20 +227,32 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Library<'_, T> {
 }
 
 impl<T: ReadableTable<&'static [u8], &'static [u8]>> Rows<T> {
-    /// The versions of a topic, newest first, from the table of them.
-    pub(super) fn versions_of(&self, topic: u64, limit: usize) -> Result<Vec<u64>, Failure> {
-        let page = self.page(&topic.to_be_bytes(), None, limit, |rest, _| {
-            read_version(rest).map(Some).ok_or_else(|| "the version can't be read".into())
+    /// The versions of a topic with their times, from the table of what is kept of topics.
+    pub(super) fn versions_of(&self, topic: u64) -> Result<Vec<(HybridTime, u64)>, Failure> {
+        let page = self.page(&versions(topic), None, usize::MAX, |rest, row| {
+            let number = rest.get(24..).and_then(read_number).ok_or("the version can't be read")?;
+            Ok(Some((rows::decode::<VersionRow>(row)?.time, number)))
         })?;
         Ok(page.items)
     }
 
-    /// The heads of a topic, greatest first, the deletes or the others, from the table of them.
+    /// The heads of a topic, greatest first, the deletes or the others, from the same table.
     pub(super) fn heads_of(&self, topic: u64, deletes: bool, limit: usize) -> Result<Vec<Rank>, Failure> {
         let page = self.page(&heads(topic, deletes), None, limit, |rest, _| {
             read_head(rest).map(Some).ok_or_else(|| "the head can't be read".into())
         })?;
         Ok(page.items)
+    }
+
+    /// A row that is a number.
+    pub(super) fn number(&self, key: &[u8]) -> Result<Option<u64>, Failure> {
+        let Some(number) = self.raw(key)? else { return Ok(None) };
+        read_number(&number).map(Some).ok_or_else(|| self.damaged(key, "the number can't be read"))
+    }
+
+    /// What holds of a topic, from the table of what is kept of topics.
+    pub(super) fn view_of(&self, topic: u64) -> Result<Option<TopicView>, Failure> {
+        self.get(&view(topic))
     }
 
     /// The numbers behind a prefix, at the end of the keys.
@@ -239,8 +272,7 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Tables<T> {
 
     /// The number of an author who ever wrote anything that is here.
     pub(super) fn author_number(&self, author: &NodeKey) -> Result<Option<u64>, Failure> {
-        let Some(number) = self.authors.raw(&author.0)? else { return Ok(None) };
-        read_number(&number).map(Some).ok_or_else(|| self.authors.damaged(&author.0, "the number can't be read"))
+        self.authors.number(&author.0)
     }
 }
 

@@ -12,9 +12,8 @@ use protocol::record::{Held, Kind, Position, RecordId, RecordKey, Records, Scope
 use protocol::view::{Kept, Line, ProjectFacts, Rank, Standing, Topic, TopicView};
 
 use super::failure::Failure;
-use super::records::{self, NumberRow, Seen, TopicRow};
+use super::records::{self, NumberRow, VersionRow};
 use super::tables::{self, Rows, Tables, Writable};
-use crate::storage::meta::rows;
 
 /// The set and its view. See the module.
 #[derive(Debug)]
@@ -24,8 +23,8 @@ pub(super) struct Set<'a, 't>(RefCell<Open<'a, 't>>);
 struct Open<'a, 't> {
     tables: &'a mut Tables<Writable<'t>>,
     numbers: &'a mut u64,
-    /// The topic last asked about: one insert asks about it a dozen times.
-    last: Option<(Topic, TopicRow)>,
+    /// The topic last asked about, and its number: one insert asks about it a dozen times.
+    last: Option<(Topic, u64)>,
     failure: Option<Failure>,
 }
 
@@ -35,30 +34,19 @@ impl<'t> Tables<Writable<'t>> {
         if let Some(row) = self.numbers.get(&id.0)? {
             return Ok(row);
         }
-        let row = NumberRow { number: next(numbers), seen: None };
+        let row = NumberRow { number: next(numbers), place: None };
         self.numbers.put(&id.0, &row)?;
         Ok(row)
     }
 
-    /// The row of a topic, made when there is none.
-    pub(super) fn topic(&mut self, topic: &Topic, numbers: &mut u64) -> Result<TopicRow, Failure> {
-        let key = records::topic(topic);
-        if let Some(row) = self.topics.get(&key)? {
-            return Ok(row);
-        }
-        let row = TopicRow { number: next(numbers), view: TopicView::default() };
-        self.topics.put(&key, &row)?;
-        Ok(row)
+    /// The number of a topic, given to it when it has none.
+    pub(super) fn topic(&mut self, topic: &Topic, numbers: &mut u64) -> Result<u64, Failure> {
+        numbered(&mut self.topics, &records::topic(topic), numbers)
     }
 
     /// The number of an author, given to it when it has none.
     pub(super) fn author(&mut self, author: &NodeKey, numbers: &mut u64) -> Result<u64, Failure> {
-        if let Some(number) = self.author_number(author)? {
-            return Ok(number);
-        }
-        let number = next(numbers);
-        self.authors.put_raw(&author.0, &number.to_be_bytes())?;
-        Ok(number)
+        numbered(&mut self.authors, &author.0, numbers)
     }
 
     fn ids(&self, numbers: &[u64]) -> Result<Vec<RecordId>, Failure> {
@@ -82,18 +70,41 @@ impl<'t> Tables<Writable<'t>> {
         Ok(topics.into_iter().collect())
     }
 
-    /// The topics of a kind in a scope whose key starts with these bytes, ascending, with what holds of them.
-    fn views(&self, scope: &ScopeId, kind: Kind, prefix: &[u8]) -> Result<Vec<(RecordKey, TopicView)>, Failure> {
-        let prefix = tables::join(&[&records::of_kind(scope, kind), prefix]);
-        let page = self.topics.page(&prefix, None, usize::MAX, |rest, row| {
-            let key = records::read_topic(&tables::join(&[&prefix, rest])).ok_or("the topic can't be read")?.key;
-            Ok(Some((key, rows::decode::<TopicRow>(row)?.view)))
+    /// The keys of a kind in a scope, ascending.
+    fn keys(&self, scope: &ScopeId, kind: Kind) -> Result<Vec<RecordKey>, Failure> {
+        let page = self.topics.page(&records::of_kind(scope, kind), None, usize::MAX, |key, _| {
+            RecordKey::from_bytes(key.to_vec()).map(Some).ok_or_else(|| "the topic can't be read".into())
         })?;
         Ok(page.items)
     }
+
+    /// The topics of a kind in a scope whose key starts with these bytes, ascending, with what holds of them.
+    fn views(&self, scope: &ScopeId, kind: Kind, prefix: &[u8]) -> Result<Vec<(RecordKey, TopicView)>, Failure> {
+        let prefix = tables::join(&[&records::of_kind(scope, kind), prefix]);
+        let page = self.topics.page(&prefix, None, usize::MAX, |rest, number| {
+            let key = records::read_topic(&tables::join(&[&prefix, rest])).ok_or("the topic can't be read")?.key;
+            Ok(Some((key, records::read_number(number).ok_or("its number can't be read")?)))
+        })?;
+        let mut views = Vec::new();
+        for (key, number) in page.items {
+            // A topic has a number before its first record is in the view.
+            views.extend(self.kept.view_of(number)?.map(|view| (key, view)));
+        }
+        Ok(views)
+    }
 }
 
-const fn next(numbers: &mut u64) -> u64 {
+fn numbered(table: &mut Rows<Writable<'_>>, key: &[u8], numbers: &mut u64) -> Result<u64, Failure> {
+    if let Some(number) = table.number(key)? {
+        return Ok(number);
+    }
+    let number = next(numbers);
+    table.put_raw(key, &number.to_be_bytes())?;
+    Ok(number)
+}
+
+/// The next number.
+pub(super) const fn next(numbers: &mut u64) -> u64 {
     *numbers += 1;
     *numbers
 }
@@ -119,29 +130,35 @@ impl<'a, 't> Set<'a, 't> {
 }
 
 impl Open<'_, '_> {
-    fn row(&mut self, topic: &Topic) -> Result<Option<TopicRow>, Failure> {
-        if let Some((_, row)) = self.last.as_ref().filter(|(last, _)| last == topic) {
-            return Ok(Some(row.clone()));
+    fn number(&mut self, topic: &Topic) -> Result<Option<u64>, Failure> {
+        if let Some((_, number)) = self.last.as_ref().filter(|(last, _)| last == topic) {
+            return Ok(Some(*number));
         }
-        let row: Option<TopicRow> = self.tables.topics.get(&records::topic(topic))?;
-        self.last = row.clone().map(|row| (topic.clone(), row));
-        Ok(row)
+        let number = self.tables.topics.number(&records::topic(topic))?;
+        self.last = number.map(|number| (topic.clone(), number));
+        Ok(number)
     }
 
-    /// As [`Open::row`], made when there is none.
-    fn made(&mut self, topic: &Topic) -> Result<TopicRow, Failure> {
-        if let Some(row) = self.row(topic)? {
-            return Ok(row);
+    /// As [`Open::number`], given when there is none.
+    fn made(&mut self, topic: &Topic) -> Result<u64, Failure> {
+        match self.number(topic)? {
+            Some(number) => Ok(number),
+            None => self.tables.topic(topic, self.numbers),
         }
-        self.tables.topic(topic, self.numbers)
     }
 
     /// The keys of a line begin with this; `None` when there is none.
     fn line(&mut self, line: &Line) -> Result<Option<Vec<u8>>, Failure> {
-        let (Some(row), Some(author)) = (self.row(&line.topic)?, self.tables.author_number(&line.author)?) else {
+        let (Some(topic), Some(author)) = (self.number(&line.topic)?, self.tables.author_number(&line.author)?) else {
             return Ok(None);
         };
-        Ok(Some(records::line(row.number, author, line.incarnation)))
+        Ok(Some(records::line(topic, author, line.incarnation)))
+    }
+
+    /// The key of a version; `None` when it is not here.
+    fn version(&self, id: &RecordId) -> Result<Option<Vec<u8>>, Failure> {
+        let row: Option<NumberRow> = self.tables.numbers.get(&id.0)?;
+        Ok(row.and_then(|row| Some(records::version(&row.place?, row.number))))
     }
 }
 
@@ -153,8 +170,9 @@ impl Records for Set<'_, '_> {
     fn versions(&self, scope: &ScopeId, kind: Kind, key: &RecordKey) -> Vec<RecordId> {
         let topic = Topic { scope: *scope, kind, key: key.clone() };
         self.with(|open| {
-            let Some(row) = open.row(&topic)? else { return Ok(Vec::new()) };
-            open.tables.ids(&open.tables.versions.versions_of(row.number, usize::MAX)?)
+            let Some(number) = open.number(&topic)? else { return Ok(Vec::new()) };
+            let versions = open.tables.kept.versions_of(number)?;
+            open.tables.ids(&versions.iter().map(|(_, number)| *number).collect::<Vec<_>>())
         })
     }
 
@@ -166,8 +184,7 @@ impl Records for Set<'_, '_> {
     }
 
     fn keys(&self, scope: &ScopeId, kind: Kind) -> Vec<RecordKey> {
-        let views = self.with(|open| open.tables.views(scope, kind, &[]));
-        views.into_iter().map(|(key, _)| key).collect()
+        self.with(|open| open.tables.keys(scope, kind))
     }
 
     fn written_by(&self, author: &NodeKey) -> Vec<(ScopeId, Kind, RecordKey)> {
@@ -184,77 +201,71 @@ impl Records for Set<'_, '_> {
 
 impl Kept for &Set<'_, '_> {
     fn topic(&self, topic: &Topic) -> Option<TopicView> {
-        // A row is made with the first record of a topic, before that is in the view.
-        let view = self.with(|open| Ok(open.row(topic)?.map(|row| row.view)));
-        view.filter(|view| *view != TopicView::default())
+        self.with(|open| match open.number(topic)? {
+            Some(number) => open.tables.kept.view_of(number),
+            None => Ok(None),
+        })
     }
 
     fn put_topic(&mut self, topic: &Topic, view: TopicView) {
         self.with(|open| {
-            let row = TopicRow { view, ..open.made(topic)? };
-            open.tables.topics.put(&records::topic(topic), &row)?;
-            open.last = Some((topic.clone(), row));
-            Ok(())
+            let key = records::view(open.made(topic)?);
+            open.tables.kept.put(&key, &view)
         });
     }
 
     fn topics(&self, scope: &ScopeId, kind: Kind, prefix: &[u8]) -> Vec<(RecordKey, TopicView)> {
-        let mut views = self.with(|open| open.tables.views(scope, kind, prefix));
-        views.retain(|(_, view)| *view != TopicView::default());
-        views
+        self.with(|open| open.tables.views(scope, kind, prefix))
     }
 
     fn version(&self, id: &RecordId) -> Option<Standing> {
         self.with(|open| {
-            let row: Option<NumberRow> = open.tables.numbers.get(&id.0)?;
-            Ok(row.and_then(|row| row.seen).map(|seen| seen.standing(*id)))
+            let Some(key) = open.version(id)? else { return Ok(None) };
+            Ok(open.tables.kept.promised::<VersionRow>(&key)?.standing(*id))
         })
     }
 
     fn put_version(&mut self, id: &RecordId, standing: Standing) {
-        self.with(|open| {
-            let row = open.tables.number(id, open.numbers)?;
-            open.tables.numbers.put(&id.0, &NumberRow { seen: Some(Seen::of(&standing)), ..row })
+        self.with(|open| match open.version(id)? {
+            Some(key) => open.tables.kept.put(&key, &VersionRow::of(&standing)),
+            None => Err(open.tables.numbers.damaged(&id.0, "the record has no place")),
         });
     }
 
     fn heads(&self, topic: &Topic, deletes: bool, most: usize) -> Vec<Rank> {
-        self.with(|open| match open.row(topic)? {
-            Some(row) => open.tables.head_rows.heads_of(row.number, deletes, most),
+        self.with(|open| match open.number(topic)? {
+            Some(number) => open.tables.kept.heads_of(number, deletes, most),
             None => Ok(Vec::new()),
         })
     }
 
     fn put_head(&mut self, topic: &Topic, deletes: bool, rank: Rank, is_head: bool) {
         self.with(|open| {
-            let key = records::head(open.made(topic)?.number, deletes, &rank);
-            if is_head { open.tables.head_rows.mark(&key) } else { open.tables.head_rows.remove(&key).map(drop) }
+            let key = records::head(open.made(topic)?, deletes, &rank);
+            if is_head { open.tables.kept.mark(&key) } else { open.tables.kept.remove(&key).map(drop) }
         });
     }
 
     fn place_below(&self, line: &Line, seq: u64) -> Option<u64> {
         self.with(|open| {
             let Some(line) = open.line(line)? else { return Ok(None) };
-            let below = open.tables.lines.last_below(&line, &seq.to_be_bytes())?;
-            Ok(below.as_deref().and_then(records::read_number))
+            let below = open.tables.kept.last_below(&line, &seq.to_be_bytes())?;
+            Ok(below.and_then(|place| records::read_number(place.get(..8)?)))
         })
     }
 
     fn is_followed(&self, line: &Line, seq: u64) -> bool {
+        // None has the last number, so this is behind all at the place itself.
+        let after = tables::join(&[&seq.to_be_bytes(), &[u8::MAX; 8]]);
         self.with(|open| match open.line(line)? {
-            Some(line) => open.tables.lines.any_after(&line, &seq.to_be_bytes()),
+            Some(line) => open.tables.kept.any_after(&line, &after),
             None => Ok(false),
         })
     }
 
-    fn put_place(&mut self, line: &Line, seq: u64) {
-        self.with(|open| {
-            let topic = open.made(&line.topic)?.number;
-            let author = open.tables.author(&line.author, open.numbers)?;
-            let line = records::line(topic, author, line.incarnation);
-            open.tables.lines.mark(&tables::join(&[&line, &seq.to_be_bytes()]))
-        });
-    }
+    /// Nothing: a record is found under its place from when it is kept. One that is not in the view yet makes whoever
+    /// asks compute the topic as a whole, and it with it.
+    fn put_place(&mut self, _: &Line, _: u64) {}
 
     fn project(&self, scope: &ScopeId) -> Option<ProjectFacts> {
         self.with(|open| open.tables.facts.get(&scope.0))

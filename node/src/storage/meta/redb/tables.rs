@@ -72,20 +72,17 @@ tables! {
     numbers = "record_numbers_1";
     /// Number → header and value of a record (`records.rs`).
     records = "records_1";
-    /// [`super::records::topic`] → [`super::records::TopicRow`].
+    /// [`super::records::topic`] → its number, eight bytes.
     topics = "record_topics_1";
-    /// Topic, time and record, by number → nothing: the versions of a topic, newest first.
-    versions = "record_versions_1";
+    /// What is kept of each topic, by its number: [`super::records::view`] → [`protocol::view::TopicView`],
+    /// [`super::records::version`] → [`super::records::VersionRow`], [`super::records::head`] → nothing.
+    kept = "topics_kept_1";
     /// Record and follower, by number → nothing: which records name one as their predecessor.
     followers = "record_followers_1";
     /// Author, place and record, by number → nothing: what an author wrote where.
     places = "record_places_1";
     /// Author → its number, eight bytes.
     authors = "record_authors_1";
-    /// [`super::records::head`] → nothing: the heads of a topic, greatest first.
-    head_rows = "record_heads_1";
-    /// [`super::records::line`] and a place → nothing: what an author wrote of a topic in one life.
-    lines = "record_lines_1";
     /// Scope → [`protocol::view::ProjectFacts`].
     facts = "project_facts_1";
     /// [`named`] → nothing: the scopes that are bound to a project's name.
@@ -375,7 +372,7 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Rows<T> {
         Ok(first)
     }
 
-    /// The rest of the last key that begins with `prefix`, below a rest of the same length.
+    /// The rest of the last key that begins with `prefix`, below one with this rest.
     pub(super) fn last_below(&self, prefix: &[u8], rest: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
         let end = join(&[prefix, rest]);
         let last = self.table.range::<&[u8]>((Bound::Included(prefix), Bound::Excluded(&*end)))?.next_back();

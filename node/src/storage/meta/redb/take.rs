@@ -13,8 +13,8 @@ use protocol::trust::Trust;
 use protocol::view::{Stale, Topic, View};
 
 use super::failure::Failure;
-use super::records;
-use super::set::Set;
+use super::records::{self, NumberRow, Place, VersionRow};
+use super::set::{Set, next};
 use super::writing::Writing;
 use crate::storage::meta::{Act, Taken};
 
@@ -132,17 +132,24 @@ impl Writing<'_> {
         Ok(changed)
     }
 
-    /// Writes the rows of a record.
+    /// Writes the rows of a record; those that are there when only its value is new.
     fn keep(&mut self, record: &Record, value: Option<&[u8]>) -> Result<(), Failure> {
         let (id, numbers) = (record.id(), &mut self.totals.numbers);
-        let number = self.tables.number(&id, numbers)?.number;
+        let known: Option<NumberRow> = self.tables.numbers.get(&id.0)?;
+        let number = known.map_or_else(|| next(numbers), |row| row.number);
         self.tables.records.put_raw(&number.to_be_bytes(), &records::stored(record, value))?;
         self.tables.moments.mark(&records::moment(&record.scope(), record.time(), &id))?;
-        let Some(body) = record.body() else { return Ok(()) };
+        let is_placed = known.is_some_and(|row| row.place.is_some());
+        let Some(body) = record.body().filter(|_| !is_placed) else {
+            return self.tables.numbers.put(&id.0, &known.unwrap_or(NumberRow { number, place: None }));
+        };
         let topic = Topic { scope: record.scope(), kind: body.kind, key: body.key.clone() };
-        let topic = self.tables.topic(&topic, numbers)?.number;
+        let topic = self.tables.topic(&topic, numbers)?;
         let author = self.tables.author(&record.author(), numbers)?;
-        self.tables.versions.mark(&records::version(topic, record.time(), number))?;
+        let place = Place { topic, author, position: body.position };
+        self.tables.numbers.put(&id.0, &NumberRow { number, place: Some(place) })?;
+        let version = VersionRow { time: record.time(), seen: None };
+        self.tables.kept.put(&records::version(&place, number), &version)?;
         self.tables.places.mark(&records::place(author, body.position, number))?;
         for prev in &body.prev {
             let prev = self.tables.number(prev, numbers)?.number;
