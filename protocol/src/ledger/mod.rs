@@ -119,6 +119,9 @@ pub struct Ledger {
     /// Own records a wrong clock wrote that are not written again yet, in their order.
     owed: Vec<(Record, Option<Bytes>)>,
     entries: Vec<Entry>,
+    /// How often trust was evaluated: it costs a walk over all acts.
+    #[cfg(test)]
+    evaluations: usize,
 }
 
 impl Ledger {
@@ -143,6 +146,8 @@ impl Ledger {
             is_behind: false,
             owed: Vec::new(),
             entries: Vec::new(),
+            #[cfg(test)]
+            evaluations: 0,
         };
         ledger.recall(durable, life);
         ledger
@@ -317,9 +322,10 @@ impl Ledger {
             let id = record.id();
             self.learn_of_author(&record);
             let kind = record.body().map(|body| body.kind);
-            if record.scope() == ScopeId::trust(self.trust.mesh()) || kind == Some(Kind::ENDORSEMENT) {
+            let is_of_trust = record.scope() == ScopeId::trust(self.trust.mesh());
+            if is_of_trust || kind == Some(Kind::ENDORSEMENT) {
                 self.acts.insert(id);
-                bears_on_trust = true;
+                bears_on_trust |= is_of_trust || self.fills_a_verdict(value.as_deref());
             }
             self.clock.observe(record.time());
             // Its value was checked when it came; one that does not fit would be left out, as one that was dropped.
@@ -336,8 +342,22 @@ impl Ledger {
         }
     }
 
+    /// Whether an endorsement in a project says something of a node that fell. Of others it says nothing until a verdict
+    /// comes, which is of the trust scope and looks back at all of them: so an archive of lists costs one evaluation, and
+    /// not one each.
+    fn fills_a_verdict(&self, value: Option<&[u8]>) -> bool {
+        match value.map(|value| Value::read(Kind::ENDORSEMENT, value)) {
+            Some(Ok(Value::Endorsement(endorsement))) => self.trust.is_compromised(&endorsement.node),
+            Some(_) | None => false,
+        }
+    }
+
     /// Evaluates trust anew; gives back whose records may be worth something else now.
     fn trust_again(&mut self) -> BTreeSet<NodeKey> {
+        #[cfg(test)]
+        {
+            self.evaluations += 1;
+        }
         let acts: Vec<_> = self.acts.iter().filter_map(|id| self.set.get(id)).collect();
         let trust = Trust::evaluate(self.identity.root, &acts);
         let earlier = std::mem::replace(&mut self.trust, trust);

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::record::value::{BlobClaim, Pushed, Settings, Tagged};
 use crate::record::{Action, RecordKey};
-use crate::trust::{Grant, IdBlock, Over, Right};
+use crate::trust::{
+    Compromise, Endorsement, Grant, IdBlock, Lists, Over, Revocation, Right, Target, Verdict, list_digest,
+};
 use crate::{Digest, RepositoryName, Tag};
 
 const NOW: Timestamp = Timestamp(1_795_000_000_000);
@@ -430,4 +432,42 @@ fn deleted_things_come_back_by_a_record_and_not_by_themselves() {
     assert!(root.is_view_sound());
 }
 
-use crate::trust::{Revocation, Target, Verdict};
+fn endorse(ledger: &mut Ledger, scope: ScopeId, node: NodeKey, list: u64, records: Vec<RecordId>) -> RecordId {
+    ledger.endorse(scope, &Endorsement { node, list, records }, "admin", later(list)).unwrap()
+}
+
+#[test]
+fn endorsements_of_a_node_nobody_accuses_cost_no_evaluation_and_a_verdict_finds_them() {
+    let mut root = root();
+    let scope = project(&mut root);
+    let mut site = joined(1, &mut root);
+    pass(&root, &mut site, NOW);
+    let (good, bad) = (tag(&mut site, scope, b"good", later(1)), tag(&mut site, scope, b"bad", later(2)));
+    let node = site.key();
+    // The lists come one by one.
+    let mut ids: Vec<RecordId> = (0..1000).map(|list| endorse(&mut root, scope, node, list, vec![])).collect();
+    ids.push(endorse(&mut root, scope, node, 5000, vec![good]));
+    let before = site.evaluations;
+    pass(&root, &mut site, later(5000));
+    assert!(ids.iter().all(|id| site.set().get(id).is_some()));
+    assert_eq!(site.evaluations, before);
+    assert!(site.is_view_sound());
+    // A verdict that names the last of them.
+    let lists = Lists { by: root.key(), list: 5000, count: 1, digest: list_digest(&ids[1000..]) };
+    let compromise = Compromise { since: NOW, scopes: [(scope, lists)].into(), endorsers: Vec::new() };
+    let fall = Revocation { target: Target::Node(node), verdict: Verdict::Compromised(compromise) };
+    let verdict = root.revoke(&fall, "admin", later(6000)).unwrap();
+    pass(&root, &mut site, later(6000));
+    assert_eq!(site.evaluations, before + 1);
+    assert_eq!(tagged(&site, scope), Some(Digest::sha256(b"good")));
+    let judge = |ledger: &Ledger| {
+        let record = ledger.set().get(&bad).unwrap().record;
+        ledger.trust().judge(&record, Some(Action::Tag), Some(&"app".parse().unwrap()))
+    };
+    assert_eq!(judge(&site), Err(Void::NotEndorsed(verdict)));
+    // From here on each says something.
+    endorse(&mut root, scope, node, 7000, vec![bad]);
+    pass(&root, &mut site, later(7000));
+    assert_eq!((site.evaluations, judge(&site)), (before + 2, Ok(())));
+    assert!(site.is_view_sound());
+}
