@@ -471,3 +471,28 @@ fn endorsements_of_a_node_nobody_accuses_cost_no_evaluation_and_a_verdict_finds_
     assert_eq!((site.evaluations, judge(&site)), (before + 2, Ok(())));
     assert!(site.is_view_sound());
 }
+
+#[test]
+fn a_list_asked_of_a_site_counts_when_the_verdict_comes_and_the_view_notices() {
+    let mut root = root();
+    let scope = project(&mut root);
+    let (mut home, mut fallen) = (joined(1, &mut root), joined(2, &mut root));
+    pass(&root, &mut home, NOW);
+    pass(&root, &mut fallen, NOW);
+    let (good, bad) = (tag(&mut fallen, scope, b"good", later(1)), tag(&mut fallen, scope, b"bad", later(2)));
+    pass(&fallen, &mut home, later(2));
+    let endorsement = Endorsement { node: fallen.key(), list: 1, records: vec![good] };
+    let refused = home.endorse(scope, &endorsement, "admin", later(3));
+    assert_eq!(refused, Err(WriteError::Void(Void::NoRight)), "nobody asked it yet");
+    let list = home.endorse_as_asked(scope, &endorsement, "admin", later(3)).unwrap();
+    assert!(home.is_view_sound());
+    let lists = Lists { by: home.key(), list: 1, count: 1, digest: list_digest(&[list]) };
+    let compromise = Compromise { since: NOW, scopes: [(scope, lists)].into(), endorsers: Vec::new() };
+    let fall = Revocation { target: Target::Node(fallen.key()), verdict: Verdict::Compromised(compromise) };
+    root.revoke(&fall, "admin", later(4)).unwrap();
+    sync(&mut root, &mut home, later(5));
+    for ledger in [&root, &home] {
+        assert_eq!(tagged(ledger, scope), Some(Digest::sha256(b"good")));
+        assert!(ledger.set().get(&bad).is_some() && ledger.is_view_sound());
+    }
+}

@@ -507,6 +507,13 @@ fn what_changed_names_those_whose_records_are_to_be_weighed_again() {
     let changed = mesh.trust().changed_since(&before);
     assert!(changed.contains(&key(1)) && changed.contains(&key(3)) && changed.contains(&key(4)));
     assert!(!changed.contains(&key(2)));
+    // Whom a verdict asks to endorse may do so from then on, also what it wrote before.
+    let mut mesh = Mesh::new();
+    let list = mesh.endorse(4, 3, scope(7), 1, &[]);
+    let before = mesh.trust();
+    let verdict = Mesh::compromise(4, &[(scope(7), 1, &[list])], &[]);
+    mesh.revoke(1, 3, verdict);
+    assert_eq!(mesh.trust().changed_since(&before), [key(3), key(4)].into());
 }
 
 /// A random history of acts of trust: who does what to whom.
