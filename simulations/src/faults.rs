@@ -49,7 +49,7 @@ pub enum Mishap {
     Fill(NodeId),
     /// It has room again.
     MakeRoom(NodeId),
-    /// An authority ends something.
+    /// The root or an authority ends, suspends, endorses or renews something.
     Verdict,
 }
 

@@ -192,6 +192,7 @@ impl Invariants {
             | Event::Shows { .. } => self.sites.check(&entry.event),
             Event::Declined { .. }
             | Event::Began { .. }
+            | Event::Spoke { .. }
             | Event::Crashed { .. }
             | Event::JoinedMesh { .. }
             | Event::NotSent { .. }

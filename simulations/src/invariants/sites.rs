@@ -84,6 +84,7 @@ impl Sites {
             | Event::Recovered { .. }
             | Event::Declined { .. }
             | Event::Began { .. }
+            | Event::Spoke { .. }
             | Event::Crashed { .. }
             | Event::JoinedMesh { .. }
             | Event::Ended => Ok(()),

@@ -14,7 +14,6 @@ use protocol::view::View;
 use super::SitesPlan;
 use super::shown::{Shown, short, unaccounted};
 use super::site::{Founding, Role, Site, Timer};
-use super::verdicts::Sentence;
 use super::wire::Checked;
 use crate::clock::SimClock;
 use crate::event_log::Event;
@@ -33,15 +32,15 @@ const BUSY: Duration = Duration::from_secs(60);
 /// See the module.
 #[derive(Debug)]
 pub struct Mesh {
-    plan: SitesPlan,
+    pub(super) plan: SitesPlan,
     faults: FaultPlan,
-    rng: Rng,
+    pub(super) rng: Rng,
     nodes: u32,
     keys: Arc<[NodeKey]>,
     misbehaving: Arc<BTreeSet<NodeId>>,
     clocks: BTreeMap<NodeId, SimClock>,
-    sites: BTreeMap<NodeId, Site>,
-    checked: Checked,
+    pub(super) sites: BTreeMap<NodeId, Site>,
+    pub(super) checked: Checked,
     healed: Option<Duration>,
     end: Duration,
 }
@@ -50,13 +49,13 @@ pub struct Mesh {
 const LAST_WORD: Duration = Duration::from_secs(60);
 
 /// What each node does to whom.
-type Effects = Vec<(NodeId, Vec<Effect>)>;
+pub(super) type Effects = Vec<(NodeId, Vec<Effect>)>;
 
-fn secret(node: NodeId) -> NodeSecret {
+pub(super) fn secret(node: NodeId) -> NodeSecret {
     NodeSecret::from_seed(*blake3::hash(&node.0.to_le_bytes()).as_bytes())
 }
 
-fn grant(node: NodeId, issues: bool) -> Grant {
+pub(super) fn grant(node: NodeId, issues: bool) -> Grant {
     let all = [Action::Hold, Action::Push, Action::Tag, Action::Delete, Action::Administer];
     let issue = issues.then_some(Action::Issue);
     let right = |action| Right { action, over: Over::Everything };
@@ -298,12 +297,12 @@ impl Mesh {
     }
 
     /// Ordinary sites that count, but for one.
-    fn honest_others(&self, but: NodeId) -> usize {
+    pub(super) fn honest_others(&self, but: NodeId) -> usize {
         self.sites.values().filter(|site| site.counts() && site.id.0 > self.plan.authorities && site.id != but).count()
     }
 
     /// Acknowledged records that are on nobody's disk any more can't be asked for.
-    fn forget_lost(&mut self) -> Vec<String> {
+    pub(super) fn forget_lost(&mut self) -> Vec<String> {
         let mut held: BTreeSet<RecordId> = BTreeSet::new();
         for site in self.sites.values().filter(|site| site.counts()) {
             held.extend(site.disk.held());
@@ -352,84 +351,14 @@ impl Mesh {
         vec![(node, effects)]
     }
 
-    fn verdict(&mut self) -> Effects {
-        // The authorities, for what each of them let in. The root's word on a site that an authority let in does not
-        // count at present: `trust::evaluate` looks at it before it knows of the site.
-        let judges: Vec<NodeId> = (1..=self.plan.authorities)
-            .map(NodeId)
-            .filter(|id| self.sites.get(id).is_some_and(|site| site.is_there() && !site.full))
-            .collect();
-        let targets: Vec<NodeId> = self
-            .sites
-            .values()
-            .filter(|site| site.id.0 > self.plan.authorities && !site.ended && !site.gone)
-            .map(|site| site.id)
-            .collect();
-        let (judge, target) = (self.rng.index(judges.len()), self.rng.index(targets.len()));
-        let (Some(&judge), Some(&target)) = (judges.get(judge), targets.get(target)) else { return Vec::new() };
-        let what = self.rng.below(10);
-        let with_farewell = self.rng.chance(0.5);
-        if what >= 8 {
-            return self.suspend(judge, what == 9);
-        }
-        if self.honest_others(target) < 2 {
-            return Vec::new();
-        }
-        let sentence = match what {
-            0..3 => Sentence::Retire(self.farewell(target).filter(|_| with_farewell)),
-            3..5 => Sentence::Narrow,
-            _ => Sentence::Compromise,
-        };
-        let key = secret(target).key();
-        let Some(by) = self.sites.get_mut(&judge) else { return Vec::new() };
-        let from = by.ledger.next();
-        let written = by.sentence(key, sentence);
-        by.keep_since(from);
-        if written.is_err() {
-            return Vec::new();
-        }
-        if let Some(site) = self.sites.get_mut(&target) {
-            site.ended = true;
-        }
-        self.forget_lost();
-        let how = format!("{sentence:?} by {}", judge.0);
-        vec![(judge, vec![Effect::Log(Event::EndedSite { node: target, how })])]
-    }
-
-    fn farewell(&mut self, node: NodeId) -> Option<RecordId> {
-        let site = self.sites.get_mut(&node).filter(|site| site.is_there() && !site.full)?;
-        let from = site.ledger.next();
-        let id = site.say_farewell();
-        site.quiet = true;
-        site.keep_since(from);
-        id
-    }
-
-    /// Suspends another authority, or the root lifts what was said of one.
-    fn suspend(&mut self, judge: NodeId, lifted: bool) -> Effects {
-        let root = self.sites.get(&NodeId(0)).is_some_and(|site| site.is_there() && !site.full);
-        if lifted && !root {
-            return Vec::new();
-        }
-        let judge = if lifted { NodeId(0) } else { judge };
-        let others: Vec<NodeId> = (1..=self.plan.authorities).map(NodeId).filter(|id| *id != judge).collect();
-        let at = self.rng.index(others.len());
-        let (Some(&other), Some(by)) = (others.get(at), self.sites.get_mut(&judge)) else { return Vec::new() };
-        let from = by.ledger.next();
-        let written = by.suspend(secret(other).key(), lifted);
-        by.keep_since(from);
-        let why = match written {
-            Ok(()) if lifted => format!("the root spoke for {}", other.0),
-            Ok(()) => format!("suspended {}", other.0),
-            Err(error) => error.to_string(),
-        };
-        vec![(judge, vec![Effect::Log(Event::Declined { node: judge, why })])]
-    }
-
     /// Everything is put right, and every site is started once more.
     pub fn heal(&mut self, now: Duration) -> Effects {
         self.healed = Some(now);
-        let mut effects = Vec::new();
+        // Before it is started again: a start computes the view from scratch, and would hide what is wrong with the kept one.
+        let there = self.sites.values().filter(|site| site.role == Role::Honest && site.is_there());
+        let checked =
+            |site: &Site| (site.id, vec![Effect::Log(Event::Checked { node: site.id, sound: site.is_sound() })]);
+        let mut effects: Effects = there.map(checked).collect();
         for node in (0..self.nodes).map(NodeId) {
             effects.extend(self.befall(Mishap::MakeRoom(node)));
             effects.extend(self.befall(Mishap::Return(node)));
