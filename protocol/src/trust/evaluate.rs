@@ -112,12 +112,14 @@ impl Acts {
             let granted = self.grants.iter().find(|act| act.record.id() == *grant)?;
             if let Value::Grant(grant) = &granted.value { Some(grant.node) } else { None }
         };
-        let accused = self.revocations.iter().filter_map(|act| match &act.value {
-            Value::Revocation(Revocation { target, verdict: Verdict::Compromised(_) }) => match target {
+        let accused = self.revocations.iter().filter_map(|act| {
+            let Value::Revocation(Revocation { target, verdict: Verdict::Compromised(_) }) = &act.value else {
+                return None;
+            };
+            match target {
                 Target::Node(node) => Some(*node),
                 Target::Grant(grant) => node_of(grant),
-            },
-            _ => None,
+            }
         });
         accused.collect()
     }
