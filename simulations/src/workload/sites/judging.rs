@@ -44,18 +44,19 @@ impl Mesh {
     }
 
     fn pick(&mut self, wanted: impl Fn(&Self, &Site) -> bool) -> Option<NodeId> {
-        let all: Vec<NodeId> = self.sites.values().filter(|site| wanted(self, site)).map(|site| site.id).collect();
+        let all: Vec<NodeId> =
+            self.sites.values().filter(|site| wanted(self, site)).map(|site| site.founding.id).collect();
         let at = self.rng.index(all.len());
         all.get(at).copied()
     }
 
     /// Ends a site, or for the root an authority: under all its grants, or under the one it has.
     fn sentence(&mut self, judge: NodeId) -> Effects {
-        let target = self.pick(|mesh, site| mesh.is_below(judge, site.id) && !site.ended && !site.gone);
+        let target = self.pick(|mesh, site| mesh.is_below(judge, site.founding.id) && !site.ended && !site.gone);
         let Some(target) = target.filter(|target| self.honest_others(*target) >= 2) else { return Vec::new() };
         let sentence = self.draw_sentence(target);
         let whom = match self.sites.get(&target) {
-            Some(site) if self.rng.chance(0.3) => Target::Grant(site.identity.grant),
+            Some(site) if self.rng.chance(0.3) => Target::Grant(site.founding.identity.grant),
             Some(_) | None => Target::Node(secret(target).key()),
         };
         let Ok(how) = self.pronounce(judge, target, whom, sentence) else { return Vec::new() };
@@ -97,7 +98,11 @@ impl Mesh {
     fn ask_for_lists(&mut self, judge: NodeId, node: NodeId) -> Option<(NodeId, BTreeMap<ScopeId, Lists>)> {
         let asks = self.rng.chance(0.4);
         let by = self.pick(|mesh, site| {
-            mesh.is_below(NodeId(1), site.id) && site.counts() && site.is_there() && !site.full && site.id != node
+            mesh.is_below(NodeId(1), site.founding.id)
+                && site.counts()
+                && site.is_there()
+                && !site.full
+                && site.founding.id != node
         });
         let by = by.filter(|by| asks && *by != judge)?;
         let site = self.sites.get_mut(&by)?;
@@ -138,7 +143,9 @@ impl Mesh {
     /// Endorses what it holds of a node, mostly of one that was ended; of the others it matters once they are.
     fn vouch(&mut self, judge: NodeId) -> Effects {
         let ended = self.rng.chance(0.7);
-        let Some(target) = self.pick(|_, site| site.id.0 > 0 && site.id != judge && site.ended == ended) else {
+        let Some(target) =
+            self.pick(|_, site| site.founding.id.0 > 0 && site.founding.id != judge && site.ended == ended)
+        else {
             return Vec::new();
         };
         let Some(by) = self.sites.get_mut(&judge) else { return Vec::new() };
@@ -159,7 +166,10 @@ impl Mesh {
         let is_right = |site: &Site| site.clock_is_right && site.is_there() && !site.full;
         let sound = self.sites.get(&judge).is_some_and(is_right);
         let target = self.pick(|mesh, site| {
-            mesh.is_below(judge, site.id) && is_right(site) && !site.ended && site.role == Role::Honest
+            mesh.is_below(judge, site.founding.id)
+                && is_right(site)
+                && !site.ended
+                && site.founding.role == Role::Honest
         });
         let Some(target) = target.filter(|_| sound) else { return Vec::new() };
         let Some(by) = self.sites.get_mut(&judge) else { return Vec::new() };
@@ -191,6 +201,6 @@ impl Mesh {
         // The judge may be suspended, or ended: not now.
         site.ledger.trust().grant(&grant)?;
         site.ledger.renew(grant);
-        Some(std::mem::replace(&mut site.identity.grant, grant))
+        Some(std::mem::replace(&mut site.founding.identity.grant, grant))
     }
 }

@@ -158,10 +158,10 @@ impl Mesh {
             keys: Arc::clone(&self.keys),
             misbehaving: Arc::clone(&self.misbehaving),
             clock,
-            rng: self.rng.fork(&format!("site {}", id.0)),
             identity,
         };
-        self.sites.insert(id, Site::new(founding, ledger));
+        let rng = self.rng.fork(&format!("site {}", id.0));
+        self.sites.insert(id, Site::new(founding, rng, ledger));
     }
 
     /// The first effects of all sites.
@@ -193,13 +193,13 @@ impl Mesh {
                 let mut effects = site.meet(now);
                 let after = interval / 2 + site.rng.up_to(interval / 2);
                 effects.push(site.wake_in(after, Timer::Meet, 0));
-                if site.role == Role::Honest && site.rng.chance(SAMPLED) {
+                if site.founding.role == Role::Honest && site.rng.chance(SAMPLED) {
                     effects.push(Effect::Log(Event::Checked { node, sound: site.is_sound() }));
                 }
                 effects
             }
             Some((Timer::Act, _)) if site.is_there() && !over && !site.quiet => {
-                let after = site.rng.up_to(Duration::from_millis(site.plan.act_ms));
+                let after = site.rng.up_to(Duration::from_millis(site.founding.plan.act_ms));
                 let again = site.wake_in(after, Timer::Act, 0);
                 let mut effects = site.act();
                 effects.push(again);
@@ -298,7 +298,10 @@ impl Mesh {
 
     /// Ordinary sites that count, but for one.
     pub(super) fn honest_others(&self, but: NodeId) -> usize {
-        self.sites.values().filter(|site| site.counts() && site.id.0 > self.plan.authorities && site.id != but).count()
+        self.sites
+            .values()
+            .filter(|site| site.counts() && site.founding.id.0 > self.plan.authorities && site.founding.id != but)
+            .count()
     }
 
     /// Acknowledged records that are on nobody's disk any more can't be asked for.
@@ -355,9 +358,10 @@ impl Mesh {
     pub fn heal(&mut self, now: Duration) -> Effects {
         self.healed = Some(now);
         // Before it is started again: a start computes the view from scratch, and would hide what is wrong with the kept one.
-        let there = self.sites.values().filter(|site| site.role == Role::Honest && site.is_there());
-        let checked =
-            |site: &Site| (site.id, vec![Effect::Log(Event::Checked { node: site.id, sound: site.is_sound() })]);
+        let there = self.sites.values().filter(|site| site.founding.role == Role::Honest && site.is_there());
+        let checked = |site: &Site| {
+            (site.founding.id, vec![Effect::Log(Event::Checked { node: site.founding.id, sound: site.is_sound() })])
+        };
         let mut effects: Effects = there.map(checked).collect();
         for node in (0..self.nodes).map(NodeId) {
             effects.extend(self.befall(Mishap::MakeRoom(node)));
@@ -379,7 +383,7 @@ impl Mesh {
         let known = Trust::evaluate(secret(NodeId(0)).key(), &all);
         let is_let_in = |site: &&Site| {
             let full = matches!(known.handshake(&site.key(), site.now(), false), Handshake::Full(_));
-            full || site.id == NodeId(0)
+            full || site.founding.id == NodeId(0)
         };
         let counting: Vec<&Site> = honest().filter(is_let_in).collect();
         for held in counting.iter().flat_map(|site| site.ledger.set().iter()) {
@@ -412,7 +416,7 @@ impl Mesh {
             let sound =
                 site.stale.is_none() && site.ledger.view().kept() == view.kept() && *site.ledger.trust() == trust;
             let sound = if shown.records == records && site.stale.is_none() { sound } else { site.is_sound() };
-            let (node, count) = (site.id, set.len());
+            let (node, count) = (site.founding.id, set.len());
             events.push(Event::Checked { node, sound });
             events.push(Event::Shows {
                 node,
