@@ -439,3 +439,13 @@ impl Mesh {
             .any(|(topic, id)| super::shown::name_of(&topic) == conflict && site.view().topic(&topic).live == Some(id))
     }
 }
+
+#[cfg(test)]
+impl Mesh {
+    /// Whom any honest site holds for two boxes under one key.
+    pub(crate) fn flagged(&self) -> BTreeSet<NodeId> {
+        let honest = || self.sites.values().filter(|site| site.counts());
+        let is_flagged = |id: &NodeId| honest().any(|site| site.ledger.is_flagged(&secret(*id).key()));
+        self.sites.keys().copied().filter(is_flagged).collect()
+    }
+}
