@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use protocol::ledger::Ledger;
 use protocol::reconcile::{self, DayHashes, Item, Items, Pace, Root, Scopes, Session};
-use protocol::record::{Held, Position, Records, ScopeId};
+use protocol::record::{Held, Kind, Position, RecordId, RecordKey, Records, ScopeId};
 use protocol::trust::Handshake;
 
 use super::shown::short;
@@ -138,6 +138,10 @@ impl Site {
             Some(Wire::Welcome { exchange, card, yours }) => {
                 self.hear_welcome(now, (from, exchange), card, yours, checked)
             }
+            Some(Wire::Refused { exchange }) => {
+                self.meetings.remove(&(from, exchange));
+                Vec::new()
+            }
             Some(Wire::Parts { exchange, n, parts }) => {
                 let Some(meeting) = self.meetings.get_mut(&(from, exchange)) else { return Vec::new() };
                 if n >= meeting.heard {
@@ -151,8 +155,11 @@ impl Site {
     }
 
     fn hear_hello(&mut self, now: Duration, with: (NodeId, u64), card: Card, checked: &mut Checked) -> Vec<Effect> {
-        if self.meetings.contains_key(&with) || self.meetings.len() >= MOST || !self.lets_in(with.0, &card, checked) {
+        if self.meetings.contains_key(&with) || self.meetings.len() >= MOST {
             return Vec::new();
+        }
+        if !self.lets_in(with.0, &card, checked) {
+            return self.refuse(with);
         }
         let own = self.card();
         let yours = self.last_of(with.0, &card);
@@ -169,8 +176,11 @@ impl Site {
         checked: &mut Checked,
     ) -> Vec<Effect> {
         let waits = self.meetings.get(&with).is_some_and(|meeting| meeting.own && meeting.session.is_none());
-        if !waits || !self.lets_in(with.0, &card, checked) {
+        if !waits {
             return Vec::new();
+        }
+        if !self.lets_in(with.0, &card, checked) {
+            return self.refuse(with);
         }
         let mut effects = self.hear_of_self(yours);
         let theirs = self.last_of(with.0, &card);
@@ -186,6 +196,12 @@ impl Site {
         (meeting.session, meeting.snapshot, meeting.last) = (Some(session), Some(snapshot), now);
         effects.extend(self.follow(with, first, vec![Part::Yours(theirs)]));
         effects
+    }
+
+    /// Ends an exchange with one that is not let in, at once: what waits for an answer keeps others out.
+    fn refuse(&mut self, with: (NodeId, u64)) -> Vec<Effect> {
+        self.meetings.remove(&with);
+        vec![send(with.0, &Wire::Refused { exchange: with.1 })]
     }
 
     fn hear_parts(&mut self, with: (NodeId, u64), checked: &mut Checked) -> Vec<Effect> {
@@ -347,17 +363,19 @@ impl Site {
         Card { life: self.ledger.next().incarnation, scopes: projects.shelves.keys().copied().collect(), chain }
     }
 
-    /// The grants from this site's own up to the root's.
+    /// This site's grants, and those from there up to the root's.
     fn chain(&self) -> Vec<Sheet> {
-        let mut chain = Vec::new();
-        let mut next = Some(self.founding.identity.grant);
-        while let Some(held) = next.and_then(|id| self.ledger.set().get(&id)) {
-            next = held.record.body().map(|body| body.grant);
+        let key = RecordKey::hash(&self.key().0);
+        let scope = ScopeId::trust(self.ledger.mesh());
+        let mut ids: Vec<RecordId> = self.ledger.set().versions(&scope, Kind::GRANT, &key);
+        let (mut chain, mut at) = (Vec::new(), 0);
+        while let Some(id) = ids.get(at).copied() {
+            at += 1;
+            let Some(held) = self.ledger.set().get(&id) else { continue };
+            ids.extend(held.record.body().map(|body| body.grant).filter(|grant| !ids.contains(grant)));
             chain.push(Sheet::of(&held));
-            if chain.len() > 8 {
-                break;
-            }
         }
+        // The root's first: a record whose author has no grant yet waits.
         chain.reverse();
         chain
     }
