@@ -183,6 +183,9 @@ impl Mesh {
     pub fn on_timer(&mut self, now: Duration, node: NodeId, token: u64) -> Vec<Effect> {
         let interval = self.interval(now);
         let over = self.healed.is_some();
+        // Who meets once an hour would sleep through the end.
+        let rest = self.end.saturating_sub(BUSY * 2 + now);
+        let most = if rest.is_zero() { Duration::MAX } else { rest };
         if now + LAST_WORD > self.end && self.misbehaving.contains(&node) {
             return Vec::new();
         }
@@ -191,7 +194,7 @@ impl Mesh {
             Some((Timer::Restart, _)) if !site.up => site.open(),
             Some((Timer::Meet, _)) if site.is_there() => {
                 let mut effects = site.meet(now);
-                let after = interval / 2 + site.rng.up_to(interval / 2);
+                let after = (interval / 2 + site.rng.up_to(interval / 2)).min(most);
                 effects.push(site.wake_in(after, Timer::Meet, 0));
                 if site.founding.role == Role::Honest && site.rng.chance(SAMPLED) {
                     effects.push(Effect::Log(Event::Checked { node, sound: site.is_sound() }));
