@@ -198,12 +198,20 @@ pub enum Event {
         /// What stands for it, each in the place of the one above.
         written: Vec<String>,
     },
-    /// An authority ended another site, or part of what it wrote; it is none of those that must agree from here on.
+    /// The root or an authority ended another site, or part of what it wrote; it is none of those that must agree from here on.
     EndedSite {
         /// Whom.
         node: NodeId,
         /// How.
         how: String,
+    },
+    /// The root or an authority said something of trust that ends no site: it suspended another, lifted that, endorsed
+    /// records, or gave a site another grant.
+    Spoke {
+        /// Who.
+        node: NodeId,
+        /// What.
+        what: String,
     },
     /// A site found that a peer does wrong.
     Accused {

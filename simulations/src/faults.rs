@@ -49,7 +49,7 @@ pub enum Mishap {
     Fill(NodeId),
     /// It has room again.
     MakeRoom(NodeId),
-    /// An authority ends something.
+    /// The root or an authority ends, suspends, endorses or renews something.
     Verdict,
 }
 
@@ -197,6 +197,64 @@ mod tests {
         assert_eq!(count(&all, |mishap| matches!(mishap, Mishap::Cut(_))), 5);
         assert_eq!(count(&all, |mishap| matches!(mishap, Mishap::Join(_))), 5);
         assert!(all.iter().all(|(at, _)| *at <= Duration::from_secs(1)));
+    }
+
+    fn of_sites(faults: &str) -> Vec<(Duration, Mishap)> {
+        let sites = "authorities = 1\nprojects = 1\nact_ms = 1\nmeet_ms = 1\nack_ms = 1\ndown_ms = 1";
+        let head = format!("about = \"\"\nnodes = 9\nrun_ms = 1000\nheal_ms = 10\n[sites]\n{sites}\n[faults]\n");
+        schedule(&Scenario::parse("x", &format!("{head}{faults}")).unwrap(), &Rng::from_seed(1))
+    }
+
+    /// Of each that begins, the end follows for the same node, within a time.
+    fn ends_in_time(all: &[(Duration, Mishap)], within_ms: u64, end_of: impl Fn(&Mishap) -> Option<Mishap>) {
+        let begun = all.iter().filter_map(|(at, mishap)| end_of(mishap).map(|end| (*at, end)));
+        for (from, end) in begun {
+            let within = from..=from + Duration::from_millis(within_ms);
+            assert!(all.iter().any(|(at, mishap)| *mishap == end && within.contains(at)), "{end:?}");
+        }
+    }
+
+    #[test]
+    fn as_much_befalls_sites_as_planned_within_the_run() {
+        let plan = "crashes = 1\nrollbacks = 2\nreverts = 3\ndeaths = 4\nverdicts = 5\nlate = 2";
+        let all = of_sites(plan);
+        assert_eq!(count(&all, |mishap| matches!(mishap, Mishap::Crash(_))), 1);
+        assert_eq!(count(&all, |mishap| matches!(mishap, Mishap::RollBack(_))), 2);
+        assert_eq!(count(&all, |mishap| matches!(mishap, Mishap::Revert(_))), 3);
+        assert_eq!(count(&all, |mishap| matches!(mishap, Mishap::Die(_))), 4);
+        assert_eq!(count(&all, |mishap| matches!(mishap, Mishap::Verdict)), 5);
+        // The last ones, each once.
+        for late in [7, 8] {
+            assert_eq!(count(&all, |mishap| *mishap == Mishap::JoinMesh(NodeId(late))), 1);
+        }
+        assert_eq!(all.len(), 17);
+        assert!(all.iter().all(|(at, _)| *at <= Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn absences_full_disks_and_wrong_clocks_end_in_time() {
+        let all = of_sites("absences = 3\naway_ms = 50\nfull_disks = 4\nfull_ms = 60");
+        assert_eq!(count(&all, |mishap| matches!(mishap, Mishap::Leave(_))), 3);
+        assert_eq!(count(&all, |mishap| matches!(mishap, Mishap::Fill(_))), 4);
+        assert_eq!(all.len(), 14);
+        ends_in_time(
+            &all,
+            50,
+            |mishap| {
+                if let Mishap::Leave(node) = mishap { Some(Mishap::Return(*node)) } else { None }
+            },
+        );
+        ends_in_time(
+            &all,
+            60,
+            |mishap| {
+                if let Mishap::Fill(node) = mishap { Some(Mishap::MakeRoom(*node)) } else { None }
+            },
+        );
+        let all = of_sites("clock_jumps = 5\nclock_jump_ms = 9\nclock_wrong_ms = 70");
+        assert_eq!(all.len(), 10);
+        ends_in_time(&all, 70, |mishap| jumped(mishap).map(Mishap::PutRight));
+        assert_eq!(of_sites("clock_jumps = 5\nclock_jump_ms = 9").len(), 5, "else only when all is healed");
     }
 
     #[test]

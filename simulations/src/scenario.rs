@@ -15,7 +15,7 @@ use crate::workload::commits::Safeguards;
 use crate::workload::sites::SitesPlan;
 
 /// The scenarios that come with this package.
-const BUILT_IN: [(&str, &str); 25] = [
+const BUILT_IN: [(&str, &str); 26] = [
     ("commits", include_str!("../scenarios/commits.toml")),
     ("commits-trusting-a-failed-sync", include_str!("../scenarios/commits-trusting-a-failed-sync.toml")),
     ("commits-without-directory-sync", include_str!("../scenarios/commits-without-directory-sync.toml")),
@@ -39,6 +39,7 @@ const BUILT_IN: [(&str, &str); 25] = [
     ("sites-rollback", include_str!("../scenarios/sites-rollback.toml")),
     ("sites-sending-no-values", include_str!("../scenarios/sites-sending-no-values.toml")),
     ("sites-sending-unsynced", include_str!("../scenarios/sites-sending-unsynced.toml")),
+    ("sites-verdicts", include_str!("../scenarios/sites-verdicts.toml")),
     ("sites-with-a-horizon", include_str!("../scenarios/sites-with-a-horizon.toml")),
     ("swizzle-clog", include_str!("../scenarios/swizzle-clog.toml")),
 ];
@@ -117,7 +118,8 @@ pub struct FaultPlan {
     pub full_disks: u32,
     /// For how long at most.
     pub full_ms: u64,
-    /// Acts of authorities against sites: retired, narrowed, compromised; or against each other: suspended.
+    /// Acts of the root and of authorities: sites, authorities or single grants retired, narrowed, compromised;
+    /// authorities suspended and spoken for; records endorsed; grants renewed.
     pub verdicts: u32,
     /// Sites that send nonsense: the ones behind the authorities.
     pub liars: u32,

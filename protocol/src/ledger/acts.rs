@@ -353,8 +353,28 @@ impl Ledger {
         actor: &str,
         now: Timestamp,
     ) -> Result<RecordId, WriteError> {
+        self.write(Self::list(scope, endorsement, actor), now)
+    }
+
+    /// The same for a verdict that is still to be written, and will name this site as the one who endorses in a scope no
+    /// authority may read: until it is here the list is void, unless this site may endorse anyway.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn endorse_as_asked(
+        &mut self,
+        scope: ScopeId,
+        endorsement: &Endorsement,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<RecordId, WriteError> {
+        // The verdict names the list by its digest, so it can't come first: the right is not asked for.
+        self.write(Say { action: None, ..Self::list(scope, endorsement, actor) }, now)
+    }
+
+    fn list<'a>(scope: ScopeId, endorsement: &Endorsement, actor: &'a str) -> Say<'a> {
         // A key of its own: lists stand side by side.
         let key = RecordKey::hash(blake3::hash(&canonical::encode(endorsement)).as_bytes());
-        self.write(Say::value(scope, Kind::ENDORSEMENT, key, endorsement, actor), now)
+        Say::value(scope, Kind::ENDORSEMENT, key, endorsement, actor)
     }
 }

@@ -9,6 +9,7 @@
 //! come, and whether its author ever had a grant. All else is a matter of the view.
 
 mod acts;
+mod step_back;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -119,6 +120,9 @@ pub struct Ledger {
     /// Own records a wrong clock wrote that are not written again yet, in their order.
     owed: Vec<(Record, Option<Bytes>)>,
     entries: Vec<Entry>,
+    /// How often trust was evaluated: it costs a walk over all acts.
+    #[cfg(test)]
+    evaluations: usize,
 }
 
 impl Ledger {
@@ -143,6 +147,8 @@ impl Ledger {
             is_behind: false,
             owed: Vec::new(),
             entries: Vec::new(),
+            #[cfg(test)]
+            evaluations: 0,
         };
         ledger.recall(durable, life);
         ledger
@@ -317,9 +323,10 @@ impl Ledger {
             let id = record.id();
             self.learn_of_author(&record);
             let kind = record.body().map(|body| body.kind);
-            if record.scope() == ScopeId::trust(self.trust.mesh()) || kind == Some(Kind::ENDORSEMENT) {
+            let is_of_trust = record.scope() == ScopeId::trust(self.trust.mesh());
+            if is_of_trust || kind == Some(Kind::ENDORSEMENT) {
                 self.acts.insert(id);
-                bears_on_trust = true;
+                bears_on_trust |= is_of_trust || self.fills_a_verdict(value.as_deref());
             }
             self.clock.observe(record.time());
             // Its value was checked when it came; one that does not fit would be left out, as one that was dropped.
@@ -336,8 +343,22 @@ impl Ledger {
         }
     }
 
+    /// Whether an endorsement in a project says something of a node that fell. Of others it says nothing until a verdict
+    /// comes, which is of the trust scope and looks back at all of them: so an archive of lists costs one evaluation, and
+    /// not one each.
+    fn fills_a_verdict(&self, value: Option<&[u8]>) -> bool {
+        match value.map(|value| Value::read(Kind::ENDORSEMENT, value)) {
+            Some(Ok(Value::Endorsement(endorsement))) => self.trust.is_compromised(&endorsement.node),
+            Some(_) | None => false,
+        }
+    }
+
     /// Evaluates trust anew; gives back whose records may be worth something else now.
     fn trust_again(&mut self) -> BTreeSet<NodeKey> {
+        #[cfg(test)]
+        {
+            self.evaluations += 1;
+        }
         let acts: Vec<_> = self.acts.iter().filter_map(|id| self.set.get(id)).collect();
         let trust = Trust::evaluate(self.identity.root, &acts);
         let earlier = std::mem::replace(&mut self.trust, trust);
@@ -377,68 +398,6 @@ impl Ledger {
         self.next = Position { incarnation: life, seq: 1 };
         self.is_behind = false;
         self.entries.push(Entry::Life(life));
-    }
-
-    /// The wall clock turned out to be far ahead, and was set back. Records of this site that lie in its future are
-    /// withdrawn and written again in a new life. Nobody else has taken them, but where they lie less than a day ahead
-    /// others let them wait, and will take them: what is written for one names it, and so covers it when it is back.
-    /// Records of others wait.
-    pub fn step_back(&mut self, life: Incarnation, now: Timestamp) -> Vec<RecordId> {
-        let ahead = |record: &Record| record.time().moment() > now;
-        let held: Vec<_> = self.set.iter().cloned().collect();
-        let (future, present): (Vec<_>, Vec<_>) = held.into_iter().partition(|held| ahead(&held.record));
-        let latest = present.iter().map(|held| held.record.time()).max().unwrap_or_default();
-        let right = HybridClock::resume(latest.max(HybridTime::at(now)));
-        if future.is_empty() {
-            if self.clock.last() > right.last() {
-                self.clock = right;
-            }
-            return Vec::new();
-        }
-        let withdrawn = future.iter().map(|held| held.record.id()).collect();
-        let own = self.identity.secret.key();
-        let (mut mine, others): (Vec<_>, Vec<_>) = future.into_iter().partition(|held| held.record.author() == own);
-        let entries = std::mem::take(&mut self.entries);
-        let kept = present.into_iter().map(|held| Entry::Record(held.record, held.value));
-        let waiting = std::mem::take(&mut self.waiting);
-        let owed = std::mem::take(&mut self.owed);
-        *self = Self::open(self.identity.clone(), kept, life);
-        self.waiting = waiting;
-        self.clock = right;
-        self.entries = entries;
-        self.entries.push(Entry::Life(life));
-        self.entries.push(Entry::Withdrawn(withdrawn));
-        for held in others {
-            let _ = self.take(held.record, held.value, now);
-        }
-        mine.sort_by_key(|held| held.record.body().map(|body| body.position));
-        self.owed = owed;
-        for held in mine {
-            self.entries.push(Entry::Owed(held.record.clone(), held.value.clone()));
-            self.owed.push((held.record, held.value));
-        }
-        self.pay(now)
-    }
-
-    /// Writes again what a wrong clock wrote, as far as this site may by now: its grant may itself have been written by a
-    /// wrong clock, and not be back yet.
-    fn pay(&mut self, now: Timestamp) -> Vec<RecordId> {
-        let mut written = Vec::new();
-        for (record, value) in std::mem::take(&mut self.owed) {
-            let Some(say) = Say::again(&record, value.as_deref()) else { continue };
-            if let Ok(id) = self.write_for(say, Some(record.id()), now) {
-                self.entries.push(Entry::Paid(record.id()));
-                written.push(id);
-            } else {
-                self.owed.push((record, value));
-            }
-        }
-        written
-    }
-
-    /// Own records that wait to be written again.
-    pub fn owed(&self) -> impl Iterator<Item = &Record> {
-        self.owed.iter().map(|(record, _)| record)
     }
 
     /// What must become durable, since the last call.

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::record::value::{BlobClaim, Pushed, Settings, Tagged};
 use crate::record::{Action, RecordKey};
-use crate::trust::{Grant, IdBlock, Over, Right};
+use crate::trust::{
+    Compromise, Endorsement, Grant, IdBlock, Lists, Over, Revocation, Right, Target, Verdict, list_digest,
+};
 use crate::{Digest, RepositoryName, Tag};
 
 const NOW: Timestamp = Timestamp(1_795_000_000_000);
+const YEARS: u64 = 10 * 365 * 86_400_000;
 
 fn later(ms: u64) -> Timestamp {
     Timestamp(NOW.0 + ms)
@@ -47,6 +50,14 @@ fn joined(node: u8, root: &mut Ledger) -> Ledger {
     ledger
 }
 
+/// The root, a site that knows all it knows, and a project.
+fn pair() -> (Ledger, Ledger, ScopeId) {
+    let mut root = root();
+    let scope = project(&mut root);
+    let site = joined(1, &mut root);
+    (root, site, scope)
+}
+
 /// Hands over everything one holds.
 fn pass(from: &Ledger, to: &mut Ledger, now: Timestamp) -> Vec<Reception> {
     from.set().iter().map(|held| to.take(held.record.clone(), held.value.clone(), now)).collect::<Vec<_>>()
@@ -71,6 +82,14 @@ fn app() -> (RepositoryName, Tag) {
     ("app/web".parse().unwrap(), "v1".parse().unwrap())
 }
 
+fn tag_topic(scope: ScopeId) -> Topic {
+    Topic { scope, kind: Kind::TAG, key: RecordKey::tag(&app().0, &app().1) }
+}
+
+fn retired(node: u8) -> Revocation {
+    Revocation { target: Target::Node(secret(node).key()), verdict: Verdict::Retired { farewell: None } }
+}
+
 fn project(ledger: &mut Ledger) -> ScopeId {
     ledger.create_project(&"app".parse().unwrap(), [7; 16], settings(), "admin", NOW).unwrap()
 }
@@ -78,6 +97,10 @@ fn project(ledger: &mut Ledger) -> ScopeId {
 fn tag(ledger: &mut Ledger, scope: ScopeId, content: &[u8], now: Timestamp) -> RecordId {
     let (repository, tag) = app();
     ledger.tag(scope, &repository, &tag, Some(Digest::sha256(content)), "ci", now).unwrap()
+}
+
+fn moment(ledger: &Ledger, id: &RecordId) -> Timestamp {
+    ledger.set().get(id).unwrap().record.time().moment()
 }
 
 fn tagged(ledger: &Ledger, scope: ScopeId) -> Option<Digest> {
@@ -111,43 +134,17 @@ fn starting_again_and_again_does_not_put_the_clock_ahead() {
     let mut durable = ledger.entries();
     for start in 1..10 {
         ledger = Ledger::open(ledger.identity.clone(), durable.clone(), life(99));
+        assert!(!ledger.must_begin(), "a restart is no reason for a new life");
         let id = tag(&mut ledger, scope, &[start], later(u64::from(start)));
-        assert_eq!(ledger.set().get(&id).unwrap().record.time().moment(), later(u64::from(start)));
+        assert_eq!(moment(&ledger, &id), later(u64::from(start)));
         durable.extend(ledger.entries());
     }
 }
 
 #[test]
-fn a_clock_that_was_put_right_stays_right() {
-    const YEARS: u64 = 10 * 365 * 86_400_000;
-    let mut root = root();
-    let scope = project(&mut root);
-    let mut site = joined(1, &mut root);
-    pass(&root, &mut site, NOW);
-    let mut durable = site.entries();
-    let moment = |site: &Ledger, id| site.set().get(&id).unwrap().record.time().moment();
-    // It wrote nothing that counts with the wrong clock; the clock was asked for the time all the same.
-    let refused = Revocation { target: Target::Node(secret(1).key()), verdict: Verdict::Retired { farewell: None } };
-    assert!(site.revoke(&refused, "x", later(YEARS)).is_err());
-    site.step_back(life(77), later(10));
-    let first = tag(&mut site, scope, b"a", later(11));
-    assert_eq!(moment(&site, first), later(11));
-    // It wrote something.
-    tag(&mut site, scope, b"b", later(YEARS));
-    site.step_back(life(78), later(20));
-    durable.extend(site.entries());
-    let mut site = Ledger::open(site.identity.clone(), durable, life(5));
-    let second = tag(&mut site, scope, b"c", later(30));
-    assert_eq!(moment(&site, second), later(30));
-}
-
-#[test]
 fn what_was_withdrawn_and_comes_back_is_covered_by_what_was_written_for_it() {
     const HOUR: u64 = 3_600_000;
-    let mut root = root();
-    let scope = project(&mut root);
-    let mut site = joined(1, &mut root);
-    pass(&root, &mut site, NOW);
+    let (mut root, mut site, scope) = pair();
     // An hour ahead: others have it wait.
     let early = tag(&mut site, scope, b"a", later(HOUR));
     pass(&site, &mut root, NOW);
@@ -168,30 +165,8 @@ fn what_was_withdrawn_and_comes_back_is_covered_by_what_was_written_for_it() {
 }
 
 #[test]
-fn records_of_others_that_lie_ahead_are_not_back_after_a_restart() {
-    const YEARS: u64 = 10 * 365 * 86_400_000;
-    let mut root = root();
-    let scope = project(&mut root);
-    let mut site = joined(1, &mut root);
-    pass(&root, &mut site, NOW);
-    let mut durable = site.entries();
-    // Both clocks are years ahead; one is put right.
-    let far = tag(&mut root, scope, b"far", later(YEARS));
-    pass(&root, &mut site, later(YEARS));
-    assert!(site.set().get(&far).is_some());
-    site.step_back(life(77), later(10));
-    assert!(site.set().get(&far).is_none());
-    durable.extend(site.entries());
-    let site = Ledger::open(site.identity.clone(), durable, life(5));
-    assert!(site.set().get(&far).is_none());
-}
-
-#[test]
 fn records_wait_for_their_authors_grant_and_for_their_time() {
-    let mut root = root();
-    let scope = project(&mut root);
-    let mut site = joined(1, &mut root);
-    pass(&root, &mut site, NOW);
+    let (mut root, mut site, scope) = pair();
     let id = tag(&mut site, scope, b"a", later(5000));
     let record = site.set().get(&id).unwrap();
     let mut stranger =
@@ -213,11 +188,7 @@ fn records_wait_for_their_authors_grant_and_for_their_time() {
 
 #[test]
 fn what_lies_more_than_a_day_ahead_is_written_again_by_its_author() {
-    const YEARS: u64 = 10 * 365 * 86_400_000;
-    let mut root = root();
-    let scope = project(&mut root);
-    let mut site = joined(1, &mut root);
-    pass(&root, &mut site, NOW);
+    let (mut root, mut site, scope) = pair();
     let early = tag(&mut site, scope, b"a", later(YEARS));
     let record = site.set().get(&early).unwrap();
     assert_eq!(root.take(record.record, record.value, NOW), Reception::TooFarAhead);
@@ -233,23 +204,23 @@ fn what_lies_more_than_a_day_ahead_is_written_again_by_its_author() {
     assert_eq!(ids(&root), ids(&site));
     assert_eq!(site.next().incarnation, life(77));
     let after = tag(&mut site, scope, b"b", later(30));
-    assert!(site.set().get(&after).unwrap().record.time().moment() < later(120_000));
+    assert_eq!(moment(&site, &after), later(30));
 }
 
 #[test]
 fn a_wrong_clock_leaves_nothing_behind_neither_of_refused_writes_nor_of_others_records() {
-    const YEARS: u64 = 10 * 365 * 86_400_000;
     let mut root = root();
     let scope = project(&mut root);
     let (mut site, mut other) = (joined(1, &mut root), joined(2, &mut root));
     let mut durable = site.entries();
-    let grant = Revocation { target: Target::Node(secret(2).key()), verdict: Verdict::Retired { farewell: None } };
-    assert!(site.revoke(&grant, "x", later(YEARS)).is_err());
+    assert!(site.revoke(&retired(2), "x", later(YEARS)).is_err());
     assert_eq!(site.step_back(life(70), later(10)), []);
+    let first = tag(&mut site, scope, b"first", later(11));
+    assert_eq!(moment(&site, &first), later(11));
     durable.extend(site.entries());
     let mut site = Ledger::open(site.identity.clone(), durable.clone(), life(5));
     let own = tag(&mut site, scope, b"a", later(20));
-    assert!(site.set().get(&own).unwrap().record.time().moment() < later(120_000));
+    assert_eq!(moment(&site, &own), later(20));
     // Another site with the same wrong clock is believed, and then no longer.
     let far = tag(&mut other, scope, b"b", later(YEARS));
     sync(&mut other, &mut site, later(YEARS));
@@ -258,20 +229,6 @@ fn a_wrong_clock_leaves_nothing_behind_neither_of_refused_writes_nor_of_others_r
     assert!(site.set().get(&far).is_none());
     durable.extend(site.entries());
     assert!(Ledger::open(site.identity.clone(), durable, life(5)).set().get(&far).is_none());
-}
-
-#[test]
-fn a_restart_is_no_reason_for_a_new_life() {
-    let mut root = root();
-    let scope = project(&mut root);
-    let mut durable = root.entries();
-    for n in 0..20 {
-        tag(&mut root, scope, &[n], later(u64::from(n)));
-        durable.extend(root.entries());
-    }
-    let again = Ledger::open(root.identity.clone(), durable, life(9));
-    assert!(!again.must_begin());
-    assert_eq!(again.next(), root.next());
 }
 
 #[test]
@@ -340,10 +297,7 @@ fn what_comes_together_with_a_verdict_on_its_author_is_seen_by_what_follows_it()
 
 #[test]
 fn a_site_that_was_set_back_notices_and_begins_anew() {
-    let mut root = root();
-    let scope = project(&mut root);
-    let mut site = joined(1, &mut root);
-    pass(&root, &mut site, NOW);
+    let (mut root, mut site, scope) = pair();
     let snapshot = site.clone();
     tag(&mut site, scope, b"lost", later(1));
     sync(&mut root, &mut site, later(2));
@@ -361,24 +315,19 @@ fn a_site_that_was_set_back_notices_and_begins_anew() {
     sync(&mut root, &mut site, later(4));
     assert_eq!(ids(&root), ids(&site));
     assert!(!root.is_flagged(&site.key()), "it never said two things at one place");
-    assert!(
-        root.view().topic(&Topic { scope, kind: Kind::TAG, key: RecordKey::tag(&app().0, &app().1) }).is_conflict()
-    );
+    assert!(root.view().topic(&tag_topic(scope)).is_conflict());
 }
 
 #[test]
 fn two_boxes_under_one_key_are_flagged_until_a_new_life_begins() {
-    let mut root = root();
-    let scope = project(&mut root);
-    let mut first = joined(1, &mut root);
-    pass(&root, &mut first, NOW);
+    let (mut root, mut first, scope) = pair();
     let mut second = first.clone();
     tag(&mut first, scope, b"first", later(1));
     tag(&mut second, scope, b"second", later(2));
     sync(&mut root, &mut first, later(3));
     sync(&mut root, &mut second, later(3));
     assert!(root.is_flagged(&first.key()));
-    assert_eq!(root.view().topic(&Topic { scope, kind: Kind::TAG, key: RecordKey::tag(&app().0, &app().1) }).heads, 2);
+    assert_eq!(root.view().topic(&tag_topic(scope)).heads, 2);
     sync(&mut root, &mut first, later(4));
     assert!(first.must_begin() && second.must_begin());
     first.begin(life(60));
@@ -391,12 +340,8 @@ fn two_boxes_under_one_key_are_flagged_until_a_new_life_begins() {
 
 #[test]
 fn a_site_writes_nothing_that_would_be_void() {
-    let mut root = root();
-    let scope = project(&mut root);
-    let mut site = joined(1, &mut root);
-    pass(&root, &mut site, NOW);
-    let grant = Revocation { target: Target::Node(secret(1).key()), verdict: Verdict::Retired { farewell: None } };
-    assert_eq!(site.revoke(&grant, "x", NOW), Err(WriteError::Void(Void::NoRight)));
+    let (mut root, mut site, scope) = pair();
+    assert_eq!(site.revoke(&retired(1), "x", NOW), Err(WriteError::Void(Void::NoRight)));
     assert_eq!(site.entries().iter().filter(|entry| matches!(entry, Entry::Record(..))).count(), ids(&site).len());
     root.set_mode(scope, TagMode::Home("hq".into()), "admin", later(1)).unwrap();
     pass(&root, &mut site, later(1));
@@ -412,12 +357,12 @@ fn a_site_writes_nothing_that_would_be_void() {
 fn deleted_things_come_back_by_a_record_and_not_by_themselves() {
     let mut root = root();
     let scope = project(&mut root);
-    let (repository, name) = app();
+    let (repository, _) = app();
     let digest = Digest::sha256(b"a");
     tag(&mut root, scope, b"a", later(1));
     root.delete_manifest(scope, &repository, &digest, "admin", later(2)).unwrap();
     assert_eq!(tagged(&root, scope), None);
-    let topic = Topic { scope, kind: Kind::TAG, key: RecordKey::tag(&repository, &name) };
+    let topic = tag_topic(scope);
     root.undelete(&topic, "admin", later(3)).unwrap();
     assert_eq!(tagged(&root, scope), Some(digest));
     assert_eq!(root.undelete(&topic, "admin", later(4)), Err(WriteError::NotDeleted));
@@ -430,4 +375,64 @@ fn deleted_things_come_back_by_a_record_and_not_by_themselves() {
     assert!(root.is_view_sound());
 }
 
-use crate::trust::{Revocation, Target, Verdict};
+fn endorse(ledger: &mut Ledger, scope: ScopeId, node: NodeKey, list: u64, records: Vec<RecordId>) -> RecordId {
+    ledger.endorse(scope, &Endorsement { node, list, records }, "admin", later(list)).unwrap()
+}
+
+#[test]
+fn endorsements_of_a_node_nobody_accuses_cost_no_evaluation_and_a_verdict_finds_them() {
+    let (mut root, mut site, scope) = pair();
+    let (good, bad) = (tag(&mut site, scope, b"good", later(1)), tag(&mut site, scope, b"bad", later(2)));
+    let node = site.key();
+    // The lists come one by one.
+    let mut ids: Vec<RecordId> = (0..1000).map(|list| endorse(&mut root, scope, node, list, vec![])).collect();
+    ids.push(endorse(&mut root, scope, node, 5000, vec![good]));
+    let before = site.evaluations;
+    pass(&root, &mut site, later(5000));
+    assert!(ids.iter().all(|id| site.set().get(id).is_some()));
+    assert_eq!(site.evaluations, before);
+    assert!(site.is_view_sound());
+    // A verdict that names the last of them.
+    let lists = Lists { by: root.key(), list: 5000, count: 1, digest: list_digest(&ids[1000..]) };
+    let compromise = Compromise { since: NOW, scopes: [(scope, lists)].into(), endorsers: Vec::new() };
+    let fall = Revocation { target: Target::Node(node), verdict: Verdict::Compromised(compromise) };
+    let verdict = root.revoke(&fall, "admin", later(6000)).unwrap();
+    pass(&root, &mut site, later(6000));
+    assert_eq!(site.evaluations, before + 1);
+    assert_eq!(tagged(&site, scope), Some(Digest::sha256(b"good")));
+    let judge = |ledger: &Ledger| {
+        let record = ledger.set().get(&bad).unwrap().record;
+        ledger.trust().judge(&record, Some(Action::Tag), Some(&"app".parse().unwrap()))
+    };
+    assert_eq!(judge(&site), Err(Void::NotEndorsed(verdict)));
+    // From here on each says something.
+    endorse(&mut root, scope, node, 7000, vec![bad]);
+    pass(&root, &mut site, later(7000));
+    assert_eq!((site.evaluations, judge(&site)), (before + 2, Ok(())));
+    assert!(site.is_view_sound());
+}
+
+#[test]
+fn a_list_asked_of_a_site_counts_when_the_verdict_comes_and_the_view_notices() {
+    let mut root = root();
+    let scope = project(&mut root);
+    let (mut home, mut fallen) = (joined(1, &mut root), joined(2, &mut root));
+    pass(&root, &mut home, NOW);
+    pass(&root, &mut fallen, NOW);
+    let (good, bad) = (tag(&mut fallen, scope, b"good", later(1)), tag(&mut fallen, scope, b"bad", later(2)));
+    pass(&fallen, &mut home, later(2));
+    let endorsement = Endorsement { node: fallen.key(), list: 1, records: vec![good] };
+    let refused = home.endorse(scope, &endorsement, "admin", later(3));
+    assert_eq!(refused, Err(WriteError::Void(Void::NoRight)), "nobody asked it yet");
+    let list = home.endorse_as_asked(scope, &endorsement, "admin", later(3)).unwrap();
+    assert!(home.is_view_sound());
+    let lists = Lists { by: home.key(), list: 1, count: 1, digest: list_digest(&[list]) };
+    let compromise = Compromise { since: NOW, scopes: [(scope, lists)].into(), endorsers: Vec::new() };
+    let fall = Revocation { target: Target::Node(fallen.key()), verdict: Verdict::Compromised(compromise) };
+    root.revoke(&fall, "admin", later(4)).unwrap();
+    sync(&mut root, &mut home, later(5));
+    for ledger in [&root, &home] {
+        assert_eq!(tagged(ledger, scope), Some(Digest::sha256(b"good")));
+        assert!(ledger.set().get(&bad).is_some() && ledger.is_view_sound());
+    }
+}

@@ -149,7 +149,16 @@ impl Trust {
             own != other
                 || own.is_some_and(|standing| standing.grants.iter().any(|id| self.chain(id).ne(earlier.chain(id))))
         };
-        nodes.into_iter().filter(differs).copied().collect()
+        // A verdict on one node lets another endorse, whose own standing does not show it.
+        let asked: BTreeSet<NodeKey> = self.asked().symmetric_difference(&earlier.asked()).map(|(_, by)| *by).collect();
+        nodes.into_iter().filter(differs).copied().chain(asked).collect()
+    }
+
+    /// Whom verdicts name as the author of their lists, and in which scopes.
+    fn asked(&self) -> BTreeSet<(ScopeId, NodeKey)> {
+        let verdicts =
+            self.nodes.values().flat_map(|standing| standing.endings.values().filter_map(Ending::compromise));
+        verdicts.flat_map(|verdict| verdict.scopes.iter().map(|(scope, lists)| (*scope, lists.by))).collect()
     }
 
     /// A grant and those it was issued under, up to the root's; an issuer's grant that does not count ends it early,

@@ -43,11 +43,11 @@ impl Site {
                 let number = self.next_pending;
                 self.next_pending += 1;
                 self.pending.insert(number, records);
-                let after = self.rng.up_to(Duration::from_millis(self.plan.ack_ms));
+                let after = self.rng.up_to(Duration::from_millis(self.founding.plan.ack_ms));
                 effects.push(self.wake_in(after, Timer::Acknowledge, number));
             }
             Ok(_) => effects.extend(self.fail_for_room()),
-            Err(why) => effects.push(Effect::Log(Event::Declined { node: self.id, why })),
+            Err(why) => effects.push(Effect::Log(Event::Declined { node: self.founding.id, why })),
         }
         effects
     }
@@ -55,25 +55,26 @@ impl Site {
     /// What was written gets on the disk, and who asked for it is told.
     pub(super) fn acknowledge(&mut self, number: u64) -> Vec<Effect> {
         let Some(records) = self.pending.remove(&number) else { return Vec::new() };
-        if self.plan.safeguards.sync_before_ack {
+        if self.founding.plan.safeguards.sync_before_ack {
             if self.full {
                 return self.fail_for_room();
             }
             self.disk.sync();
         }
-        if self.role != Role::Honest {
+        if self.founding.role != Role::Honest {
             return Vec::new();
         }
         let held = records.into_iter().filter(|id| self.ledger.set().get(id).is_some());
         let held: Vec<RecordId> = held.collect();
         self.acked.extend(&held);
-        held.iter().map(|id| Effect::Log(Event::Wrote { node: self.id, record: short(id) })).collect()
+        held.iter().map(|id| Effect::Log(Event::Wrote { node: self.founding.id, record: short(id) })).collect()
     }
 
     /// The disk took nothing more: what memory says beyond it is not to be believed.
     fn fail_for_room(&mut self) -> Vec<Effect> {
         self.disk.lose_unsynced();
-        let mut effects = vec![Effect::Log(Event::Declined { node: self.id, why: "the disk is full".to_owned() })];
+        let mut effects =
+            vec![Effect::Log(Event::Declined { node: self.founding.id, why: "the disk is full".to_owned() })];
         effects.extend(self.go_down());
         effects
     }
@@ -107,7 +108,7 @@ impl Site {
     }
 
     fn create(&mut self) -> Done {
-        let number = self.rng.below(self.plan.projects.into());
+        let number = self.rng.below(self.founding.plan.projects.into());
         let name: ProjectName = format!("p{number}").parse().map_err(|_| "no name of a project")?;
         let mut nonce = [0; 16];
         self.rng.fill(&mut nonce);
@@ -165,7 +166,7 @@ impl Site {
     }
 
     fn change_mode(&mut self, scope: ScopeId) -> Done {
-        let home = format!("site-{}", self.rng.index(self.keys.len()));
+        let home = format!("site-{}", self.rng.index(self.founding.keys.len()));
         let mode = if self.rng.chance(0.5) { TagMode::Converge } else { TagMode::Home(home) };
         let now = self.now();
         let id = self.ledger.set_mode(scope, mode, "admin", now).map_err(|error| said(&error))?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use protocol::ledger::Ledger;
 use protocol::reconcile::{self, DayHashes, Item, Items, Pace, Root, Scopes, Session};
-use protocol::record::{Held, Position, Records, ScopeId};
+use protocol::record::{Held, Kind, Position, RecordId, RecordKey, Records, ScopeId};
 use protocol::trust::Handshake;
 
 use super::shown::short;
@@ -112,14 +112,14 @@ impl Site {
     pub(super) fn meet(&mut self, now: Duration) -> Vec<Effect> {
         self.meetings.retain(|_, meeting| meeting.last + SILENCE > now);
         self.wake();
-        let others = self.keys.len().saturating_sub(1);
+        let others = self.founding.keys.len().saturating_sub(1);
         let at = self.rng.index(others);
         let exchange = self.rng.next_u64();
         let busy = self.meetings.values().filter(|meeting| meeting.own).count() > 1;
-        if self.role == Role::Silent || busy || others == 0 {
+        if self.founding.role == Role::Silent || busy || others == 0 {
             return Vec::new();
         }
-        let at = if at >= self.id.0 as usize { at + 1 } else { at };
+        let at = if at >= self.founding.id.0 as usize { at + 1 } else { at };
         let to = NodeId(u32::try_from(at).unwrap_or_default());
         if let Some(twin) = &mut self.twin {
             std::mem::swap(&mut self.ledger, twin);
@@ -130,13 +130,17 @@ impl Site {
     }
 
     pub(super) fn hear(&mut self, now: Duration, from: NodeId, bytes: &[u8], checked: &mut Checked) -> Vec<Effect> {
-        if self.role == Role::Silent {
+        if self.founding.role == Role::Silent {
             return Vec::new();
         }
         match Wire::decode(bytes) {
             Some(Wire::Hello { exchange, card }) => self.hear_hello(now, (from, exchange), card, checked),
             Some(Wire::Welcome { exchange, card, yours }) => {
                 self.hear_welcome(now, (from, exchange), card, yours, checked)
+            }
+            Some(Wire::Refused { exchange }) => {
+                self.meetings.remove(&(from, exchange));
+                Vec::new()
             }
             Some(Wire::Parts { exchange, n, parts }) => {
                 let Some(meeting) = self.meetings.get_mut(&(from, exchange)) else { return Vec::new() };
@@ -151,8 +155,11 @@ impl Site {
     }
 
     fn hear_hello(&mut self, now: Duration, with: (NodeId, u64), card: Card, checked: &mut Checked) -> Vec<Effect> {
-        if self.meetings.contains_key(&with) || self.meetings.len() >= MOST || !self.lets_in(with.0, &card, checked) {
+        if self.meetings.contains_key(&with) || self.meetings.len() >= MOST {
             return Vec::new();
+        }
+        if !self.lets_in(with.0, &card, checked) {
+            return self.refuse(with);
         }
         let own = self.card();
         let yours = self.last_of(with.0, &card);
@@ -169,8 +176,11 @@ impl Site {
         checked: &mut Checked,
     ) -> Vec<Effect> {
         let waits = self.meetings.get(&with).is_some_and(|meeting| meeting.own && meeting.session.is_none());
-        if !waits || !self.lets_in(with.0, &card, checked) {
+        if !waits {
             return Vec::new();
+        }
+        if !self.lets_in(with.0, &card, checked) {
+            return self.refuse(with);
         }
         let mut effects = self.hear_of_self(yours);
         let theirs = self.last_of(with.0, &card);
@@ -186,6 +196,12 @@ impl Site {
         (meeting.session, meeting.snapshot, meeting.last) = (Some(session), Some(snapshot), now);
         effects.extend(self.follow(with, first, vec![Part::Yours(theirs)]));
         effects
+    }
+
+    /// Ends an exchange with one that is not let in, at once: what waits for an answer keeps others out.
+    fn refuse(&mut self, with: (NodeId, u64)) -> Vec<Effect> {
+        self.meetings.remove(&with);
+        vec![send(with.0, &Wire::Refused { exchange: with.1 })]
     }
 
     fn hear_parts(&mut self, with: (NodeId, u64), checked: &mut Checked) -> Vec<Effect> {
@@ -266,7 +282,7 @@ impl Site {
             let n = meeting.sent;
             meeting.sent += 1;
             let mut bytes = Wire::Parts { exchange: with.1, n, parts }.encode();
-            if self.role == Role::Liar && self.rng.chance(0.2) {
+            if self.founding.role == Role::Liar && self.rng.chance(0.2) {
                 let at = self.rng.index(bytes.len());
                 bytes[at] ^= 1 << self.rng.below(8);
             }
@@ -280,7 +296,7 @@ impl Site {
 
     /// Records as they go out. Those of this site are on its disk by then.
     fn sheets(&mut self, held: Vec<Held>, effects: &mut Vec<Effect>) -> Vec<Part> {
-        if self.plan.safeguards.sync_before_send && !self.full {
+        if self.founding.plan.safeguards.sync_before_send && !self.full {
             self.disk.sync();
         }
         let key = self.key();
@@ -288,21 +304,21 @@ impl Site {
         let (mut batch, mut size) = (Vec::new(), 0);
         for held in held {
             let own = held.record.author() == key;
-            if own && self.full && self.plan.safeguards.sync_before_send {
+            if own && self.full && self.founding.plan.safeguards.sync_before_send {
                 // It may not be on the disk: it goes another time.
                 continue;
             }
-            if own && self.role == Role::Honest && self.told.insert(held.record.id()) {
+            if own && self.founding.role == Role::Honest && self.told.insert(held.record.id()) {
                 effects.extend(held.record.body().map(|body| {
                     let (life, seq) = (body.position.incarnation.0, body.position.seq);
-                    Effect::Log(Event::Said { node: self.id, life, seq, record: short(&held.record.id()) })
+                    Effect::Log(Event::Said { node: self.founding.id, life, seq, record: short(&held.record.id()) })
                 }));
             }
             let mut sheet = Sheet::of(&held);
-            if !self.plan.safeguards.send_values {
+            if !self.founding.plan.safeguards.send_values {
                 sheet.value = None;
             }
-            if self.role == Role::Liar {
+            if self.founding.role == Role::Liar {
                 self.spoil(&mut sheet);
             }
             size += sheet.record.len() + sheet.value.as_ref().map_or(0, Vec::len);
@@ -347,17 +363,19 @@ impl Site {
         Card { life: self.ledger.next().incarnation, scopes: projects.shelves.keys().copied().collect(), chain }
     }
 
-    /// The grants from this site's own up to the root's.
+    /// This site's grants, and those from there up to the root's.
     fn chain(&self) -> Vec<Sheet> {
-        let mut chain = Vec::new();
-        let mut next = Some(self.identity.grant);
-        while let Some(held) = next.and_then(|id| self.ledger.set().get(&id)) {
-            next = held.record.body().map(|body| body.grant);
+        let key = RecordKey::hash(&self.key().0);
+        let scope = ScopeId::trust(self.ledger.mesh());
+        let mut ids: Vec<RecordId> = self.ledger.set().versions(&scope, Kind::GRANT, &key);
+        let (mut chain, mut at) = (Vec::new(), 0);
+        while let Some(id) = ids.get(at).copied() {
+            at += 1;
+            let Some(held) = self.ledger.set().get(&id) else { continue };
+            ids.extend(held.record.body().map(|body| body.grant).filter(|grant| !ids.contains(grant)));
             chain.push(Sheet::of(&held));
-            if chain.len() > 8 {
-                break;
-            }
         }
+        // The root's first: a record whose author has no grant yet waits.
         chain.reverse();
         chain
     }
@@ -367,14 +385,14 @@ impl Site {
         if self.take(&card.chain, checked).is_err() {
             return false;
         }
-        let Some(key) = self.keys.get(peer.0 as usize).copied() else { return false };
+        let Some(key) = self.founding.keys.get(peer.0 as usize).copied() else { return false };
         let flagged = self.ledger.is_flagged(&key);
         key == *self.ledger.trust().root()
             || self.ledger.trust().handshake(&key, self.now(), flagged) != Handshake::Refused
     }
 
     fn last_of(&self, peer: NodeId, card: &Card) -> Option<Position> {
-        self.ledger.last_of(self.keys.get(peer.0 as usize)?, card.life)
+        self.ledger.last_of(self.founding.keys.get(peer.0 as usize)?, card.life)
     }
 
     fn hear_of_self(&mut self, yours: Option<Position>) -> Vec<Effect> {
@@ -391,8 +409,9 @@ impl Site {
 
     /// What an honest site finds; the word of the others is worth nothing.
     fn accuse(&self, peer: NodeId, why: &str) -> Effect {
-        let misbehaves = self.misbehaving.contains(&peer) || self.misbehaving.contains(&self.id);
-        Effect::Log(Event::Accused { node: self.id, peer, misbehaves, why: why.to_owned() })
+        let misbehaves =
+            self.founding.misbehaving.contains(&peer) || self.founding.misbehaving.contains(&self.founding.id);
+        Effect::Log(Event::Accused { node: self.founding.id, peer, misbehaves, why: why.to_owned() })
     }
 }
 

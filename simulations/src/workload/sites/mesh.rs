@@ -14,7 +14,6 @@ use protocol::view::View;
 use super::SitesPlan;
 use super::shown::{Shown, short, unaccounted};
 use super::site::{Founding, Role, Site, Timer};
-use super::verdicts::Sentence;
 use super::wire::Checked;
 use crate::clock::SimClock;
 use crate::event_log::Event;
@@ -33,15 +32,15 @@ const BUSY: Duration = Duration::from_secs(60);
 /// See the module.
 #[derive(Debug)]
 pub struct Mesh {
-    plan: SitesPlan,
+    pub(super) plan: SitesPlan,
     faults: FaultPlan,
-    rng: Rng,
+    pub(super) rng: Rng,
     nodes: u32,
     keys: Arc<[NodeKey]>,
     misbehaving: Arc<BTreeSet<NodeId>>,
     clocks: BTreeMap<NodeId, SimClock>,
-    sites: BTreeMap<NodeId, Site>,
-    checked: Checked,
+    pub(super) sites: BTreeMap<NodeId, Site>,
+    pub(super) checked: Checked,
     healed: Option<Duration>,
     end: Duration,
 }
@@ -50,13 +49,13 @@ pub struct Mesh {
 const LAST_WORD: Duration = Duration::from_secs(60);
 
 /// What each node does to whom.
-type Effects = Vec<(NodeId, Vec<Effect>)>;
+pub(super) type Effects = Vec<(NodeId, Vec<Effect>)>;
 
-fn secret(node: NodeId) -> NodeSecret {
+pub(super) fn secret(node: NodeId) -> NodeSecret {
     NodeSecret::from_seed(*blake3::hash(&node.0.to_le_bytes()).as_bytes())
 }
 
-fn grant(node: NodeId, issues: bool) -> Grant {
+pub(super) fn grant(node: NodeId, issues: bool) -> Grant {
     let all = [Action::Hold, Action::Push, Action::Tag, Action::Delete, Action::Administer];
     let issue = issues.then_some(Action::Issue);
     let right = |action| Right { action, over: Over::Everything };
@@ -159,10 +158,10 @@ impl Mesh {
             keys: Arc::clone(&self.keys),
             misbehaving: Arc::clone(&self.misbehaving),
             clock,
-            rng: self.rng.fork(&format!("site {}", id.0)),
             identity,
         };
-        self.sites.insert(id, Site::new(founding, ledger));
+        let rng = self.rng.fork(&format!("site {}", id.0));
+        self.sites.insert(id, Site::new(founding, rng, ledger));
     }
 
     /// The first effects of all sites.
@@ -184,6 +183,9 @@ impl Mesh {
     pub fn on_timer(&mut self, now: Duration, node: NodeId, token: u64) -> Vec<Effect> {
         let interval = self.interval(now);
         let over = self.healed.is_some();
+        // Who meets once an hour would sleep through the end.
+        let rest = self.end.saturating_sub(BUSY * 2 + now);
+        let most = if rest.is_zero() { Duration::MAX } else { rest };
         if now + LAST_WORD > self.end && self.misbehaving.contains(&node) {
             return Vec::new();
         }
@@ -192,15 +194,15 @@ impl Mesh {
             Some((Timer::Restart, _)) if !site.up => site.open(),
             Some((Timer::Meet, _)) if site.is_there() => {
                 let mut effects = site.meet(now);
-                let after = interval / 2 + site.rng.up_to(interval / 2);
+                let after = (interval / 2 + site.rng.up_to(interval / 2)).min(most);
                 effects.push(site.wake_in(after, Timer::Meet, 0));
-                if site.role == Role::Honest && site.rng.chance(SAMPLED) {
+                if site.founding.role == Role::Honest && site.rng.chance(SAMPLED) {
                     effects.push(Effect::Log(Event::Checked { node, sound: site.is_sound() }));
                 }
                 effects
             }
             Some((Timer::Act, _)) if site.is_there() && !over && !site.quiet => {
-                let after = site.rng.up_to(Duration::from_millis(site.plan.act_ms));
+                let after = site.rng.up_to(Duration::from_millis(site.founding.plan.act_ms));
                 let again = site.wake_in(after, Timer::Act, 0);
                 let mut effects = site.act();
                 effects.push(again);
@@ -298,12 +300,15 @@ impl Mesh {
     }
 
     /// Ordinary sites that count, but for one.
-    fn honest_others(&self, but: NodeId) -> usize {
-        self.sites.values().filter(|site| site.counts() && site.id.0 > self.plan.authorities && site.id != but).count()
+    pub(super) fn honest_others(&self, but: NodeId) -> usize {
+        self.sites
+            .values()
+            .filter(|site| site.counts() && site.founding.id.0 > self.plan.authorities && site.founding.id != but)
+            .count()
     }
 
     /// Acknowledged records that are on nobody's disk any more can't be asked for.
-    fn forget_lost(&mut self) -> Vec<String> {
+    pub(super) fn forget_lost(&mut self) -> Vec<String> {
         let mut held: BTreeSet<RecordId> = BTreeSet::new();
         for site in self.sites.values().filter(|site| site.counts()) {
             held.extend(site.disk.held());
@@ -352,84 +357,15 @@ impl Mesh {
         vec![(node, effects)]
     }
 
-    fn verdict(&mut self) -> Effects {
-        // The authorities, for what each of them let in. The root's word on a site that an authority let in does not
-        // count at present: `trust::evaluate` looks at it before it knows of the site.
-        let judges: Vec<NodeId> = (1..=self.plan.authorities)
-            .map(NodeId)
-            .filter(|id| self.sites.get(id).is_some_and(|site| site.is_there() && !site.full))
-            .collect();
-        let targets: Vec<NodeId> = self
-            .sites
-            .values()
-            .filter(|site| site.id.0 > self.plan.authorities && !site.ended && !site.gone)
-            .map(|site| site.id)
-            .collect();
-        let (judge, target) = (self.rng.index(judges.len()), self.rng.index(targets.len()));
-        let (Some(&judge), Some(&target)) = (judges.get(judge), targets.get(target)) else { return Vec::new() };
-        let what = self.rng.below(10);
-        let with_farewell = self.rng.chance(0.5);
-        if what >= 8 {
-            return self.suspend(judge, what == 9);
-        }
-        if self.honest_others(target) < 2 {
-            return Vec::new();
-        }
-        let sentence = match what {
-            0..3 => Sentence::Retire(self.farewell(target).filter(|_| with_farewell)),
-            3..5 => Sentence::Narrow,
-            _ => Sentence::Compromise,
-        };
-        let key = secret(target).key();
-        let Some(by) = self.sites.get_mut(&judge) else { return Vec::new() };
-        let from = by.ledger.next();
-        let written = by.sentence(key, sentence);
-        by.keep_since(from);
-        if written.is_err() {
-            return Vec::new();
-        }
-        if let Some(site) = self.sites.get_mut(&target) {
-            site.ended = true;
-        }
-        self.forget_lost();
-        let how = format!("{sentence:?} by {}", judge.0);
-        vec![(judge, vec![Effect::Log(Event::EndedSite { node: target, how })])]
-    }
-
-    fn farewell(&mut self, node: NodeId) -> Option<RecordId> {
-        let site = self.sites.get_mut(&node).filter(|site| site.is_there() && !site.full)?;
-        let from = site.ledger.next();
-        let id = site.say_farewell();
-        site.quiet = true;
-        site.keep_since(from);
-        id
-    }
-
-    /// Suspends another authority, or the root lifts what was said of one.
-    fn suspend(&mut self, judge: NodeId, lifted: bool) -> Effects {
-        let root = self.sites.get(&NodeId(0)).is_some_and(|site| site.is_there() && !site.full);
-        if lifted && !root {
-            return Vec::new();
-        }
-        let judge = if lifted { NodeId(0) } else { judge };
-        let others: Vec<NodeId> = (1..=self.plan.authorities).map(NodeId).filter(|id| *id != judge).collect();
-        let at = self.rng.index(others.len());
-        let (Some(&other), Some(by)) = (others.get(at), self.sites.get_mut(&judge)) else { return Vec::new() };
-        let from = by.ledger.next();
-        let written = by.suspend(secret(other).key(), lifted);
-        by.keep_since(from);
-        let why = match written {
-            Ok(()) if lifted => format!("the root spoke for {}", other.0),
-            Ok(()) => format!("suspended {}", other.0),
-            Err(error) => error.to_string(),
-        };
-        vec![(judge, vec![Effect::Log(Event::Declined { node: judge, why })])]
-    }
-
     /// Everything is put right, and every site is started once more.
     pub fn heal(&mut self, now: Duration) -> Effects {
         self.healed = Some(now);
-        let mut effects = Vec::new();
+        // Before it is started again: a start computes the view from scratch, and would hide what is wrong with the kept one.
+        let there = self.sites.values().filter(|site| site.founding.role == Role::Honest && site.is_there());
+        let checked = |site: &Site| {
+            (site.founding.id, vec![Effect::Log(Event::Checked { node: site.founding.id, sound: site.is_sound() })])
+        };
+        let mut effects: Effects = there.map(checked).collect();
         for node in (0..self.nodes).map(NodeId) {
             effects.extend(self.befall(Mishap::MakeRoom(node)));
             effects.extend(self.befall(Mishap::Return(node)));
@@ -450,7 +386,7 @@ impl Mesh {
         let known = Trust::evaluate(secret(NodeId(0)).key(), &all);
         let is_let_in = |site: &&Site| {
             let full = matches!(known.handshake(&site.key(), site.now(), false), Handshake::Full(_));
-            full || site.id == NodeId(0)
+            full || site.founding.id == NodeId(0)
         };
         let counting: Vec<&Site> = honest().filter(is_let_in).collect();
         for held in counting.iter().flat_map(|site| site.ledger.set().iter()) {
@@ -483,7 +419,7 @@ impl Mesh {
             let sound =
                 site.stale.is_none() && site.ledger.view().kept() == view.kept() && *site.ledger.trust() == trust;
             let sound = if shown.records == records && site.stale.is_none() { sound } else { site.is_sound() };
-            let (node, count) = (site.id, set.len());
+            let (node, count) = (site.founding.id, set.len());
             events.push(Event::Checked { node, sound });
             events.push(Event::Shows {
                 node,
@@ -504,5 +440,15 @@ impl Mesh {
         let own = site.ledger.set().iter().filter(|held| held.record.author() == key);
         own.filter_map(|held| protocol::view::Topic::of(&held.record).map(|topic| (topic, held.record.id())))
             .any(|(topic, id)| super::shown::name_of(&topic) == conflict && site.view().topic(&topic).live == Some(id))
+    }
+}
+
+#[cfg(test)]
+impl Mesh {
+    /// Whom any honest site holds for two boxes under one key.
+    pub(crate) fn flagged(&self) -> BTreeSet<NodeId> {
+        let honest = || self.sites.values().filter(|site| site.counts());
+        let is_flagged = |id: &NodeId| honest().any(|site| site.ledger.is_flagged(&secret(*id).key()));
+        self.sites.keys().copied().filter(is_flagged).collect()
     }
 }

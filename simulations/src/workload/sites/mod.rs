@@ -7,6 +7,7 @@
 
 mod acts;
 mod durable;
+mod judging;
 mod meeting;
 mod mesh;
 mod shown;

@@ -47,8 +47,8 @@ pub(super) enum Timer {
     Restart,
 }
 
-/// See the module.
-pub(super) struct Site {
+/// What a site is made of.
+pub(super) struct Founding {
     pub(super) id: NodeId,
     pub(super) role: Role,
     pub(super) plan: SitesPlan,
@@ -56,8 +56,13 @@ pub(super) struct Site {
     /// Who is meant to do wrong; nothing here acts on it.
     pub(super) misbehaving: Arc<BTreeSet<NodeId>>,
     pub(super) clock: SimClock,
-    pub(super) rng: Rng,
     pub(super) identity: Identity,
+}
+
+/// See the module.
+pub(super) struct Site {
+    pub(super) founding: Founding,
+    pub(super) rng: Rng,
     pub(super) ledger: Ledger,
     /// The other box of an equivocator.
     pub(super) twin: Option<Ledger>,
@@ -91,38 +96,19 @@ pub(super) struct Site {
 
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Site").field("id", &self.id).field("role", &self.role).finish_non_exhaustive()
+        f.debug_struct("Site").field("id", &self.founding.id).field("role", &self.founding.role).finish_non_exhaustive()
     }
-}
-
-/// What a site is made of.
-pub(super) struct Founding {
-    pub(super) id: NodeId,
-    pub(super) role: Role,
-    pub(super) plan: SitesPlan,
-    pub(super) keys: Arc<[NodeKey]>,
-    /// Who is meant to do wrong; nothing here acts on it.
-    pub(super) misbehaving: Arc<BTreeSet<NodeId>>,
-    pub(super) clock: SimClock,
-    pub(super) rng: Rng,
-    pub(super) identity: Identity,
 }
 
 impl Site {
     /// A site that knows these records, durably.
-    pub(super) fn new(founding: Founding, ledger: Ledger) -> Self {
-        let Founding { id, role, plan, keys, misbehaving, clock, rng, identity } = founding;
-        let stale =
-            (!plan.safeguards.rejudge).then(|| View::from_scratch(*ledger.mesh(), ledger.set(), ledger.trust()));
+    pub(super) fn new(founding: Founding, rng: Rng, ledger: Ledger) -> Self {
+        let stale = (!founding.plan.safeguards.rejudge)
+            .then(|| View::from_scratch(*ledger.mesh(), ledger.set(), ledger.trust()));
         let mut site = Self {
-            id,
-            role,
-            keys,
-            misbehaving,
-            clock,
+            twin: (founding.role == Role::Equivocator).then(|| ledger.clone()),
+            founding,
             rng,
-            identity,
-            twin: (role == Role::Equivocator).then(|| ledger.clone()),
             ledger,
             disk: Durable::default(),
             up: true,
@@ -142,7 +128,6 @@ impl Site {
             arrivals: BTreeMap::new(),
             stale,
             snapshot: None,
-            plan,
         };
         site.keep();
         site.disk.sync();
@@ -150,12 +135,12 @@ impl Site {
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.founding.clock.now()
     }
 
     /// Whether it must agree with the others in the end.
     pub(super) fn counts(&self) -> bool {
-        self.role == Role::Honest && !self.gone && !self.ended
+        self.founding.role == Role::Honest && !self.gone && !self.ended
     }
 
     /// Whether it takes part at the moment.
@@ -164,7 +149,7 @@ impl Site {
     }
 
     pub(super) fn key(&self) -> NodeKey {
-        self.identity.secret.key()
+        self.founding.identity.secret.key()
     }
 
     /// Puts on the disk what the ledger wants there, as one transaction.
@@ -206,8 +191,8 @@ impl Site {
 
     /// Sets the timers of a process that has just started.
     pub(super) fn begin_work(&mut self) -> Vec<Effect> {
-        let meet = self.rng.up_to(Duration::from_millis(self.plan.meet_ms));
-        let act = self.rng.up_to(Duration::from_millis(self.plan.act_ms));
+        let meet = self.rng.up_to(Duration::from_millis(self.founding.plan.meet_ms));
+        let act = self.rng.up_to(Duration::from_millis(self.founding.plan.act_ms));
         vec![self.wake_in(meet, Timer::Meet, 0), self.wake_in(act, Timer::Act, 0)]
     }
 
@@ -231,7 +216,7 @@ impl Site {
     }
 
     fn is_refused(&self, record: &Record) -> bool {
-        let safeguards = &self.plan.safeguards;
+        let safeguards = &self.founding.plan.safeguards;
         let horizon = self.now().0.saturating_sub(HORIZON_MS);
         let old = record.time().moment().0 < horizon && record.scope() != ScopeId::trust(self.ledger.mesh());
         let unknown = record.body().is_none_or(|body| !body.kind.is_known());
@@ -254,13 +239,16 @@ impl Site {
 
     /// Begins a new life when this one can't go on.
     pub(super) fn begin_if_behind(&mut self) -> Vec<Effect> {
-        if self.role != Role::Honest || !self.plan.safeguards.begin_when_told || !self.ledger.must_begin() {
+        if self.founding.role != Role::Honest
+            || !self.founding.plan.safeguards.begin_when_told
+            || !self.ledger.must_begin()
+        {
             return Vec::new();
         }
         let life = self.fresh();
         self.ledger.begin(life);
         self.keep();
-        vec![Effect::Log(Event::Began { node: self.id, life: life.0 })]
+        vec![Effect::Log(Event::Began { node: self.founding.id, life: life.0 })]
     }
 
     // Crashes.
@@ -269,7 +257,7 @@ impl Site {
     pub(super) fn go_down(&mut self) -> Vec<Effect> {
         self.up = false;
         self.forget();
-        vec![self.wake_in(Duration::from_millis(self.plan.down_ms), Timer::Restart, 0)]
+        vec![self.wake_in(Duration::from_millis(self.founding.plan.down_ms), Timer::Restart, 0)]
     }
 
     /// Loses what is in memory alone.
@@ -286,7 +274,7 @@ impl Site {
     pub(super) fn open(&mut self) -> Vec<Effect> {
         self.read_disk();
         self.up = true;
-        if self.plan.safeguards.life_at_start {
+        if self.founding.plan.safeguards.life_at_start {
             let life = self.fresh();
             self.ledger.begin(life);
         }
@@ -294,11 +282,11 @@ impl Site {
         self.disk.sync();
         let mut effects = self.begin_work();
         effects.extend(self.step_back_if_due());
-        if self.role == Role::Honest && !self.ended {
+        if self.founding.role == Role::Honest && !self.ended {
             let key = self.key();
             let own = self.ledger.set().iter().filter(|held| held.record.author() == key);
             let found = own.map(|held| short(&held.record.id())).collect();
-            effects.push(Effect::Log(Event::Opened { node: self.id, found }));
+            effects.push(Effect::Log(Event::Opened { node: self.founding.id, found }));
         }
         effects
     }
@@ -333,8 +321,8 @@ impl Site {
 
     fn read_disk(&mut self) {
         let life = self.fresh();
-        self.ledger = Ledger::open(self.identity.clone(), self.disk.entries(), life);
-        self.twin = (self.role == Role::Equivocator).then(|| self.ledger.clone());
+        self.ledger = Ledger::open(self.founding.identity.clone(), self.disk.entries(), life);
+        self.twin = (self.founding.role == Role::Equivocator).then(|| self.ledger.clone());
         let ids: Vec<RecordId> = self.ledger.set().iter().map(|held| held.record.id()).collect();
         if self.stale.is_some() {
             self.stale = Some(View::from_scratch(*self.ledger.mesh(), self.ledger.set(), self.ledger.trust()));
@@ -346,7 +334,7 @@ impl Site {
 
     /// The clock is right again: what was written in its future is written again.
     pub(super) fn put_right(&mut self) -> Vec<Effect> {
-        self.clock.set_skew_ms(0);
+        self.founding.clock.set_skew_ms(0);
         self.must_step_back |= !std::mem::replace(&mut self.clock_is_right, true);
         self.step_back_if_due()
     }
@@ -377,11 +365,15 @@ impl Site {
             self.acked.extend(&written);
         }
         self.pending.clear();
-        if withdrawn.is_empty() || self.role != Role::Honest {
+        if withdrawn.is_empty() || self.founding.role != Role::Honest {
             return Vec::new();
         }
         let names = |ids: &[RecordId]| ids.iter().map(short).collect::<Vec<_>>();
-        vec![Effect::Log(Event::SteppedBack { node: self.id, withdrawn: names(&withdrawn), written: names(&written) })]
+        vec![Effect::Log(Event::SteppedBack {
+            node: self.founding.id,
+            withdrawn: names(&withdrawn),
+            written: names(&written),
+        })]
     }
 
     fn own_records(&self, key: &NodeKey) -> Vec<(HybridTime, RecordId)> {
@@ -396,7 +388,7 @@ impl Site {
     }
 
     pub(super) fn shown(&self) -> Shown {
-        let arrivals = (!self.plan.safeguards.rank_by_record).then_some(&self.arrivals);
+        let arrivals = (!self.founding.plan.safeguards.rank_by_record).then_some(&self.arrivals);
         Shown::of(self.ledger.set(), self.view(), arrivals)
     }
 

@@ -1,4 +1,4 @@
-//! What authorities do to sites, and to each other.
+//! Acts of trust, as a site writes them: verdicts with their lists, endorsements, suspensions, farewells.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use protocol::record::{Incarnation, Position, RecordId, Records, ScopeId};
 use protocol::trust::{Compromise, Endorsement, Farewell, Lists, Revocation, Suspension, Target, Verdict, list_digest};
 
 use super::site::Site;
+use super::wire::Sheet;
 
 /// What is done to a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,21 +22,33 @@ pub(super) enum Sentence {
 }
 
 impl Site {
-    /// Writes a verdict; the records it consists of.
-    pub(super) fn sentence(&mut self, node: NodeKey, sentence: Sentence) -> Result<(), WriteError> {
+    /// Writes a verdict on a node, or on one of its grants, with lists of its own unless they were written by another.
+    /// `endorsers` may endorse besides.
+    pub(super) fn sentence(
+        &mut self,
+        node: NodeKey,
+        target: Target,
+        sentence: Sentence,
+        lists: Option<BTreeMap<ScopeId, Lists>>,
+        endorsers: Vec<NodeKey>,
+    ) -> Result<(), WriteError> {
         let now = self.now();
         let verdict = match sentence {
             Sentence::Retire(farewell) => Verdict::Retired { farewell },
             Sentence::Narrow => Verdict::Narrowed { last: self.last_places(&node) },
             Sentence::Compromise => {
-                let scopes = self.endorse_most(node)?;
-                Verdict::Compromised(Compromise { since: now, scopes, endorsers: Vec::new() })
+                let scopes = match lists {
+                    Some(lists) => lists,
+                    None => self.endorse_most(node, false)?,
+                };
+                Verdict::Compromised(Compromise { since: now, scopes, endorsers })
             }
         };
-        self.ledger.revoke(&Revocation { target: Target::Node(node), verdict }, "admin", now).map(drop)
+        self.ledger.revoke(&Revocation { target, verdict }, "admin", now).map(drop)
     }
 
-    fn endorse_most(&mut self, node: NodeKey) -> Result<BTreeMap<ScopeId, Lists>, WriteError> {
+    /// Endorses most of what it holds of a node, in every scope; by right, or because a verdict is to ask for it.
+    pub(super) fn endorse_most(&mut self, node: NodeKey, asked: bool) -> Result<BTreeMap<ScopeId, Lists>, WriteError> {
         let (now, by, list) = (self.now(), self.key(), self.rng.next_u64());
         let mut endorsed: BTreeMap<ScopeId, Vec<RecordId>> = BTreeMap::new();
         let written: Vec<(ScopeId, RecordId)> = self
@@ -54,7 +67,11 @@ impl Site {
         let mut scopes = BTreeMap::new();
         for (scope, records) in endorsed {
             let endorsement = Endorsement { node, list, records };
-            let id = self.ledger.endorse(scope, &endorsement, "admin", now)?;
+            let id = if asked {
+                self.ledger.endorse_as_asked(scope, &endorsement, "admin", now)?
+            } else {
+                self.ledger.endorse(scope, &endorsement, "admin", now)?
+            };
             scopes.insert(scope, Lists { by, list, count: 1, digest: list_digest(&[id]) });
         }
         Ok(scopes)
@@ -77,6 +94,12 @@ impl Site {
         let last = self.last_places(&node);
         let now = self.now();
         self.ledger.suspend(&Suspension { node, lifted, last }, "admin", now).map(drop)
+    }
+
+    /// Everything it knows of trust, to be handed over.
+    pub(super) fn sheets_of_trust(&self) -> Vec<Sheet> {
+        let scope = ScopeId::trust(self.ledger.mesh());
+        self.ledger.set().in_scope(&scope).filter_map(|(_, id)| Some(Sheet::of(&self.ledger.set().get(&id)?))).collect()
     }
 
     /// Says how far its own records go, as the last thing it writes.

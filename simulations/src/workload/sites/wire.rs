@@ -13,7 +13,8 @@ pub(super) struct Sheet {
     pub(super) value: Option<Vec<u8>>,
 }
 
-/// What a site says of itself when it meets another: its present life, its projects, and the grants that let it in.
+/// What a site says of itself when it meets another: its present life, its projects, and all its grants with those they rest
+/// on: which of them counts for the other, it can't know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Card {
     pub(super) life: Incarnation,
@@ -39,6 +40,8 @@ pub(super) enum Wire {
     Hello { exchange: u64, card: Card },
     /// Takes it up.
     Welcome { exchange: u64, card: Card, yours: Option<Position> },
+    /// Won't: the connection is closed.
+    Refused { exchange: u64 },
     /// Goes on, in the order of `n`, each side counting its own.
     Parts { exchange: u64, n: u32, parts: Vec<Part> },
 }
