@@ -11,7 +11,7 @@
 //! other holds is held. So is, until someone answers, what stands in a project that was deleted while pushes were unseen, or
 //! whose making turned out to count for nothing ([`View::held_under`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::record::value::{Life, Value};
 use protocol::record::{Kind as RecordKind, RecordId, Records as _, ScopeId};
@@ -25,13 +25,34 @@ use super::writing::Writing;
 use crate::storage::meta::Project;
 use crate::storage::meta::rows::{ManifestRow, PartsRow, ProjectRow, TagRow};
 
-/// Manifests to look at again.
-type Open = BTreeSet<(RepositoryName, Digest)>;
+/// Why a manifest is looked at again. The greater includes the lesser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Cause {
+    /// Something else that named it, or names it now: of no matter to one that lives by itself.
+    Named,
+    /// What is said of itself, or where it stands.
+    Said,
+}
+
+/// What one change leads to, while it is followed.
+#[derive(Debug, Default)]
+struct Open {
+    manifests: BTreeMap<(RepositoryName, Digest), Cause>,
+    /// The scopes under a project's name of which everything is held on to, for those that were asked about.
+    scopes: BTreeMap<ProjectName, Vec<ScopeId>>,
+}
+
+impl Open {
+    fn look_at(&mut self, repository: &RepositoryName, digest: Digest, cause: Cause) {
+        let known = self.manifests.entry((repository.clone(), digest)).or_insert(cause);
+        *known = cause.max(*known);
+    }
+}
 
 impl Writing<'_> {
     /// Brings the rows in line with what changed; what is not alive any more is leased until `due`.
     pub(super) fn follow(&mut self, changed: &Changed, due: Timestamp) -> Result<(), Failure> {
-        let mut open = Open::new();
+        let mut open = Open::default();
         let of_projects = changed.topics.iter().filter(|topic| topic.kind == RecordKind::PROJECT);
         let scopes: BTreeSet<ScopeId> =
             of_projects.map(|topic| topic.scope).chain(changed.projects.iter().copied()).collect();
@@ -41,8 +62,10 @@ impl Writing<'_> {
         for topic in &changed.topics {
             if let Some((repository, tag)) = topic.key.as_tag().filter(|_| topic.kind == RecordKind::TAG) {
                 self.follow_tag(&repository, &tag, &mut open)?;
-            } else if topic.kind == RecordKind::MANIFEST {
-                open.extend(topic.key.as_manifest());
+            } else if let Some((repository, digest)) = topic.key.as_manifest()
+                && topic.kind == RecordKind::MANIFEST
+            {
+                open.look_at(&repository, digest, Cause::Said);
             }
         }
         self.settle(open, due)
@@ -78,13 +101,15 @@ impl Writing<'_> {
             let scopes = view.kept().named(name);
             let keys = |kind| scopes.iter().flat_map(move |scope| set.keys(scope, kind));
             let tags: BTreeSet<_> = keys(RecordKind::TAG).filter_map(|key| key.as_tag()).collect();
-            let manifests: Open = keys(RecordKind::MANIFEST).filter_map(|key| key.as_manifest()).collect();
+            let manifests: BTreeSet<_> = keys(RecordKind::MANIFEST).filter_map(|key| key.as_manifest()).collect();
             (tags, manifests)
         })?;
         for (repository, tag) in tags {
             self.follow_tag(&repository, &tag, open)?;
         }
-        open.extend(manifests);
+        for (repository, digest) in manifests {
+            open.look_at(&repository, digest, Cause::Said);
+        }
         Ok(())
     }
 
@@ -95,7 +120,7 @@ impl Writing<'_> {
             Some(scope) => self.view(|view, set, _| named_by(view, set, &Topic::tag(scope, repository, tag)))?,
             None => (None, BTreeSet::new()),
         };
-        losers.extend(self.named_elsewhere(repository, tag, scope)?);
+        losers.extend(self.named_elsewhere(repository, tag, scope, open)?);
         let key = tables::tag(repository, tag);
         let old = self.tables.tags.get::<TagRow>(&key)?.map(|row| row.digest);
         if old != live {
@@ -121,8 +146,10 @@ impl Writing<'_> {
             self.tables.losers.mark(&tables::loser(repository, tag, digest))?;
             self.tables.losers_of.mark(&tables::tag_of(repository, digest, tag))?;
         }
-        let named = [old, live].into_iter().flatten().chain(lost).chain(losers);
-        open.extend(named.map(|digest| (repository.clone(), digest)));
+        let moved = [old, live].into_iter().flatten().filter(|_| old != live);
+        for digest in moved.chain(lost.symmetric_difference(&losers).copied()) {
+            open.look_at(repository, digest, Cause::Named);
+        }
         Ok(())
     }
 
@@ -132,8 +159,9 @@ impl Writing<'_> {
         repository: &RepositoryName,
         tag: &Tag,
         meant: Option<ScopeId>,
+        open: &mut Open,
     ) -> Result<BTreeSet<Digest>, Failure> {
-        let others: Vec<ScopeId> = self.scopes(repository)?.into_iter().filter(|scope| Some(*scope) != meant).collect();
+        let others = self.scopes(repository, open)?.into_iter().filter(|scope| Some(*scope) != meant);
         let mut named = BTreeSet::new();
         for scope in others {
             let (live, losers) = self.view(|view, set, _| named_by(view, set, &Topic::tag(scope, repository, tag)))?;
@@ -143,16 +171,28 @@ impl Writing<'_> {
     }
 
     /// The scopes under a project's name of which everything is held on to.
-    fn scopes(&mut self, repository: &RepositoryName) -> Result<Vec<ScopeId>, Failure> {
+    fn scopes(&mut self, repository: &RepositoryName, open: &mut Open) -> Result<Vec<ScopeId>, Failure> {
         let name = repository.project();
-        self.view(|view, set, _| view.held_under(set, &name))
+        if let Some(scopes) = open.scopes.get(&name) {
+            return Ok(scopes.clone());
+        }
+        let scopes = self.view(|view, set, _| view.held_under(set, &name))?;
+        open.scopes.insert(name, scopes.clone());
+        Ok(scopes)
     }
 
     /// Decides of each of these whether it is alive, and of all whose life hangs on it.
     fn settle(&mut self, mut open: Open, due: Timestamp) -> Result<(), Failure> {
-        while let Some((repository, digest)) = open.pop_first() {
-            let scopes = self.scopes(&repository)?;
-            let named = if self.is_alive(&scopes, &repository, &digest)? {
+        while let Some(((repository, digest), cause)) = open.manifests.pop_first() {
+            let scopes = self.scopes(&repository, &mut open)?;
+            let is_own = self.view(|view, _, _| {
+                let lives = |scope: &ScopeId| view.topic(&Topic::manifest(*scope, &repository, &digest)).live.is_some();
+                scopes.iter().any(lives)
+            })?;
+            if is_own && cause == Cause::Named {
+                continue;
+            }
+            let named = if is_own || self.is_named(&repository, &digest)? {
                 self.names(&scopes, &repository, &digest)?
             } else {
                 if self.tables.manifests.has(&tables::item(&repository, &digest))? {
@@ -170,21 +210,16 @@ impl Writing<'_> {
                     self.tables.children.remove(&down)?;
                     self.tables.parents.remove(&up)?;
                 }
-                open.insert((repository.clone(), *child));
+                open.look_at(&repository, *child, Cause::Named);
             }
         }
         Ok(())
     }
 
-    fn is_alive(&mut self, scopes: &[ScopeId], repository: &RepositoryName, digest: &Digest) -> Result<bool, Failure> {
+    /// Whether a tag or a live manifest names it.
+    fn is_named(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, Failure> {
         let key = tables::item(repository, digest);
-        let is_own = self.view(|view, _, _| {
-            scopes.iter().any(|scope| view.topic(&Topic::manifest(*scope, repository, digest)).live.is_some())
-        })?;
-        Ok(is_own
-            || self.tables.tags_of.any(&key)?
-            || self.tables.losers_of.any(&key)?
-            || self.tables.parents.any(&key)?)
+        Ok(self.tables.tags_of.any(&key)? || self.tables.losers_of.any(&key)? || self.tables.parents.any(&key)?)
     }
 
     /// The manifests that the heads of a manifest name; when it has none, what described it last.
