@@ -169,7 +169,7 @@ impl Ledger {
     /// The mode and epoch a tag is written under here; an error where it has a home elsewhere.
     fn tagging(&self, scope: ScopeId) -> Result<(u32, bool), WriteError> {
         self.check_open(scope)?;
-        let (mode, epoch) = self.mode(scope).ok_or(WriteError::NoProject)?;
+        let (mode, epoch) = self.view.tag_mode(&self.set, &scope).ok_or(WriteError::NoProject)?;
         match mode {
             TagMode::Converge => Ok((epoch, false)),
             TagMode::Home(site) => {

@@ -22,12 +22,11 @@ pub use waiting::{MAX_STRANGERS, MAX_WAITING, Waiting, Why};
 
 use crate::Timestamp;
 use crate::identity::{NodeKey, NodeSecret};
-use crate::record::value::{Life, TagMode, Value};
 use crate::record::{
-    Draft, HybridClock, HybridTime, Incarnation, Kind, MAX_PREV, Malformed, MeshId, Position, RaiseBound, Record,
-    RecordId, RecordSet, Records, ScopeId, Timeliness,
+    Draft, HybridClock, HybridTime, Incarnation, MAX_PREV, Malformed, MeshId, Position, RaiseBound, Record, RecordId,
+    RecordSet, Records, Timeliness,
 };
-use crate::trust::{Judge, Trust, Void};
+use crate::trust::{Bearing, Judge, Trust, Void};
 use crate::view::{InMemory, Stale, Topic, View};
 
 /// The value of a record, as it is held.
@@ -322,12 +321,11 @@ impl Ledger {
         for (record, value) in records {
             let id = record.id();
             self.learn_of_author(&record);
-            let kind = record.body().map(|body| body.kind);
-            let is_of_trust = record.scope() == ScopeId::trust(self.trust.mesh());
-            if is_of_trust || kind == Some(Kind::ENDORSEMENT) {
+            let bearing = self.trust.bearing(&record, value.as_deref());
+            if bearing != Bearing::None {
                 self.acts.insert(id);
-                bears_on_trust |= is_of_trust || self.fills_a_verdict(value.as_deref());
             }
+            bears_on_trust |= bearing == Bearing::Now;
             self.clock.observe(record.time());
             // Its value was checked when it came; one that does not fit would be left out, as one that was dropped.
             if self.set.insert(record.clone(), value).is_err() {
@@ -340,16 +338,6 @@ impl Ledger {
         self.view.insert_all(&self.set, &self.trust, &ids);
         if !authors.is_empty() {
             self.view.rejudge(&self.set, &self.trust, &Stale { authors, ..Stale::default() });
-        }
-    }
-
-    /// Whether an endorsement in a project says something of a node that fell. Of others it says nothing until a verdict
-    /// comes, which is of the trust scope and looks back at all of them: so an archive of lists costs one evaluation, and
-    /// not one each.
-    fn fills_a_verdict(&self, value: Option<&[u8]>) -> bool {
-        match value.map(|value| Value::read(Kind::ENDORSEMENT, value)) {
-            Some(Ok(Value::Endorsement(endorsement))) => self.trust.is_compromised(&endorsement.node),
-            Some(_) | None => false,
         }
     }
 
@@ -471,16 +459,5 @@ impl Ledger {
         let trust = Trust::evaluate(self.identity.root, self.set.iter());
         let scratch = View::from_scratch(*self.mesh(), &self.set, &trust);
         trust == self.trust && scratch.kept() == self.view.kept()
-    }
-
-    /// The tag mode of a project, with its epoch.
-    fn mode(&self, scope: ScopeId) -> Option<(TagMode, u32)> {
-        match self.view.in_force(&self.set, &Topic::project(scope)) {
-            Some(Value::Project(project)) => match project.life {
-                Life::Open(settings) => Some((settings.mode, settings.epoch)),
-                Life::Closed { .. } => None,
-            },
-            _ => None,
-        }
     }
 }

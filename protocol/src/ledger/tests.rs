@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::record::value::{BlobClaim, Pushed, Settings, Tagged};
-use crate::record::{Action, RecordKey};
+use crate::record::value::{BlobClaim, Pushed, Settings, TagMode, Tagged, Value};
+use crate::record::{Action, Kind, RecordKey, ScopeId};
 use crate::trust::{
     Compromise, Endorsement, Grant, IdBlock, Lists, Over, Revocation, Right, Target, Verdict, list_digest,
 };

@@ -13,7 +13,7 @@ mod value;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use evaluate::{MAX_LEVEL, list_digest};
-pub use standing::Handshake;
+pub use standing::{Bearing, Handshake};
 pub use value::{
     Compromise, Endorsement, Farewell, Grant, IdBlock, Lists, MAX_ENDORSED, Over, Revocation, Right, Suspension,
     Target, Verdict,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Compromise, Grant, IdBlock, Judge, Over, Right, Target, Trust, Void};
 use crate::identity::NodeKey;
+use crate::record::value::Value;
 use crate::record::{Action, Incarnation, Kind, MeshId, Position, Record, RecordId, ScopeId};
 use crate::{ProjectName, Timestamp};
 
@@ -110,7 +111,34 @@ impl Over {
     }
 }
 
+/// What a record is to trust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bearing {
+    /// Nothing.
+    None,
+    /// One of the acts trust is evaluated from, which changes nothing as things stand.
+    Later,
+    /// One of the acts; trust is to be evaluated anew.
+    Now,
+}
+
 impl Trust {
+    /// What a record is to trust. An endorsement says nothing of a node until a verdict falls on it, which is of the
+    /// trust scope and looks back at all of them: so an archive of lists costs one evaluation, and not one each.
+    #[must_use]
+    pub fn bearing(&self, record: &Record, value: Option<&[u8]>) -> Bearing {
+        if record.scope() == ScopeId::trust(&self.mesh) {
+            return Bearing::Now;
+        }
+        if record.body().is_none_or(|body| body.kind != Kind::ENDORSEMENT) {
+            return Bearing::None;
+        }
+        match value.map(|value| Value::read(Kind::ENDORSEMENT, value)) {
+            Some(Ok(Value::Endorsement(endorsement))) if self.is_compromised(&endorsement.node) => Bearing::Now,
+            Some(_) | None => Bearing::Later,
+        }
+    }
+
     /// The root all trust begins at.
     #[must_use]
     pub const fn root(&self) -> &NodeKey {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::record::value::{self, Life, Value};
 use protocol::record::{Held, Kind, RecordId, RecordSet, Records as _, ScopeId};
-use protocol::trust::Trust;
+use protocol::trust::{Bearing, Trust};
 use protocol::view::{InMemory, Topic, View};
 use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag};
 
@@ -78,13 +78,10 @@ impl Checking<'_> {
         loop {
             let Listing { items, more } = self.meta.records(after, PAGE).await?;
             after = items.last().map(RecordAt::of);
-            let trusts = ScopeId::trust(self.trust.mesh());
             let life = |held: &Held| held.record.body().map(|body| (held.record.author(), body.position.incarnation));
             lives.extend(items.iter().map(life));
-            acts.extend(items.into_iter().filter(|held| {
-                let kind = held.record.body().map(|body| body.kind);
-                held.record.scope() == trusts || kind == Some(Kind::ENDORSEMENT)
-            }));
+            let is_act = |held: &Held| self.trust.bearing(&held.record, held.value.as_deref()) != Bearing::None;
+            acts.extend(items.into_iter().filter(is_act));
             if !more {
                 self.alone = acts.is_empty() && lives.len() < 2;
                 self.trust = Trust::evaluate(self.meta.author(), &acts);

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use protocol::Timestamp;
 use protocol::identity::NodeKey;
-use protocol::record::{Held, Kind, Record, RecordId, ScopeId};
-use protocol::trust::Trust;
+use protocol::record::{Held, Record, RecordId};
+use protocol::trust::{Bearing, Trust};
 use protocol::view::{Stale, Topic, View};
 
 use super::failure::Failure;
@@ -79,10 +79,11 @@ impl Writing<'_> {
                 Some(_) | None => self.keep(&held.record, value)?,
             }
             fresh.push(id);
-            if self.bears_on_trust(&held.record) {
+            let bearing = self.trust.bearing(&held.record, value);
+            if bearing != Bearing::None {
                 self.tables.acts.mark(&id.0)?;
-                bears_on_trust = true;
             }
+            bears_on_trust |= bearing == Bearing::Now;
             self.learn(&held.record);
         }
         let authors = if bears_on_trust { self.trust_again()? } else { BTreeSet::new() };
@@ -99,11 +100,6 @@ impl Writing<'_> {
         taken.taken.extend(fresh);
         self.follow(&changed, due)?;
         Ok(bears_on_trust)
-    }
-
-    fn bears_on_trust(&self, record: &Record) -> bool {
-        record.scope() == ScopeId::trust(self.trust.mesh())
-            || record.body().is_some_and(|body| body.kind == Kind::ENDORSEMENT)
     }
 
     /// Times go on after every record that is here; and one of this node's own, of this life, that it does not know of
