@@ -77,6 +77,38 @@ fn a_manifest_without_a_tag_is_no_garbage() {
 }
 
 #[test]
+fn a_part_of_an_index_that_is_deleted_goes_with_the_index() {
+    let node = impatient();
+    let web = node.admin();
+    let part = push::image(&web, "shop/app", "part", "part");
+    let child = serde_json::json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": part.digest, "size": part.manifest.len()
+    });
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let index = serde_json::json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": [child] }).to_string();
+    let kind = [("content-type", media_type)];
+    web.send("PUT", "/v2/shop/app/manifests/multi", &kind, index.as_bytes()).expect(201);
+    let path = format!("/v2/shop/app/manifests/{}", part.digest);
+    let told = web.send("DELETE", &path, &[], &[]).expect(202);
+    assert!(told.header("warning").contains(&digest_of(index.as_bytes())), "{told:?}");
+    web.get("/v2/shop/app/manifests/part").expect(404);
+    web.get(&path).expect(200);
+    // Something else is due: once that is gone, this had its turn too.
+    push::blob(&web, "shop/app", b"a loose blob");
+    wait::until("garbage to be collected", Duration::from_secs(20), || {
+        (gc(&web, false)["freed"].as_u64() > Some(0)).then_some(())
+    });
+    web.get(&format!("/v2/shop/app/blobs/{}", digest_of(&part.layers[0]))).expect(200);
+    let path_of_index = format!("/v2/shop/app/manifests/{}", digest_of(index.as_bytes()));
+    assert_eq!(web.send("DELETE", &path_of_index, &[], &[]).expect(202).header("warning"), "");
+    web.get(&path).expect(404);
+    wait::until("all of it to be collected", Duration::from_secs(20), || {
+        gc(&web, false);
+        (status(&web)["counts"]["blobs"].as_u64() == Some(0)).then_some(())
+    });
+}
+
+#[test]
 fn a_blob_two_repositories_hold_stays_for_the_second() {
     let node = impatient();
     let web = node.admin();

@@ -36,13 +36,16 @@ pub(super) enum Tags {
 pub(super) enum Conflicts {
     /// The conflicts nobody has settled.
     List,
-    /// Choose what a tag names.
+    /// Choose what a tag names, or which side of another conflict holds.
     Resolve {
         /// The tag: `library/app:latest`.
-        #[arg(value_name = "REPOSITORY:TAG")]
-        name: String,
+        #[arg(value_name = "REPOSITORY:TAG", required_unless_present = "record", requires = "digest")]
+        name: Option<String>,
         /// What it shall name: one of the digests listed.
-        digest: String,
+        digest: Option<String>,
+        /// Of anything but a tag: the record of the side to keep, as listed.
+        #[arg(long, value_name = "RECORD", conflicts_with = "name")]
+        record: Option<String>,
     },
 }
 
@@ -58,6 +61,12 @@ pub(super) struct Undelete {
 #[derive(Debug, Deserialize)]
 struct Settled {
     digest: Digest,
+}
+
+/// What the node answers to the choice of a side.
+#[derive(Debug, Deserialize)]
+struct Kept {
+    record: String,
 }
 
 fn usage(cause: String) -> Failure {
@@ -94,8 +103,14 @@ impl Conflicts {
                 let all: Vec<Contested> = session.connection()?.get("/api/v2.0/mesh/node/conflicts")?;
                 session.terminal.answer(&contested(&all), &all)?;
             }
-            Self::Resolve { name, digest } => {
-                let named = Named::parse(name)?;
+            Self::Resolve { record: Some(record), .. } => {
+                let kept: Kept = choose(&session.connection()?, record)?;
+                let text = format!("the side {} holds\n", kept.record);
+                session.terminal.answer(&text, &json!({ "record": kept.record }))?;
+            }
+            Self::Resolve { name, digest, record: None } => {
+                let named = Named::parse(name.as_deref().unwrap_or_default())?;
+                let digest = digest.as_deref().unwrap_or_default();
                 let digest: Digest = digest.parse().map_err(|error| usage(format!("{digest:?}: {error}")))?;
                 let settled = settle(&session.connection()?, "conflicts", &named, Some(&digest))?;
                 answer(session, &named, &settled)?;
@@ -144,6 +159,10 @@ fn settle(connection: &Connection, what: &str, named: &Named, digest: Option<&Di
     connection.send_for(&format!("/api/v2.0/mesh/node/{what}"), &document, SHORT)
 }
 
+fn choose(connection: &Connection, record: &str) -> Result<Kept, Failure> {
+    connection.send_for("/api/v2.0/mesh/node/conflicts", &json!({ "record": record }), SHORT)
+}
+
 fn cells(said: &Said) -> Vec<String> {
     let named = said.digest.map_or_else(|| "deleted".to_owned(), |digest| digest.to_string());
     vec![moment(said.at), named, said.actor.clone()]
@@ -155,13 +174,22 @@ fn rows(versions: &[Said]) -> String {
 
 fn contested(all: &[Contested]) -> String {
     let side = |conflict: &Contested, said: &Said, at: usize| {
-        let what = if at == 0 { format!("{} {}", conflict.kind, conflict.what) } else { String::new() };
-        [vec![what], cells(said)].concat()
+        let what = match at {
+            0 => format!("{} {}", conflict.kind, conflict.what),
+            1 if conflict.sides > conflict.heads.len() as u64 => format!("({} sides)", conflict.sides),
+            _ => String::new(),
+        };
+        let mut cells = cells(said);
+        if said.digest.is_none() {
+            // What there is to choose by.
+            cells[1] = format!("record {}", said.record);
+        }
+        [vec![what], cells].concat()
     };
     let sides = |conflict: &Contested| -> Vec<Vec<String>> {
         conflict.heads.iter().enumerate().map(|(at, said)| side(conflict, said, at)).collect()
     };
-    table(&["CONFLICT", "TIME", "NAMES", "BY"], &all.iter().flat_map(sides).collect::<Vec<_>>())
+    table(&["CONFLICT", "TIME", "SAYS", "BY"], &all.iter().flat_map(sides).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -189,14 +217,17 @@ mod tests {
         let digest = Digest::sha256(b"x");
         let versions = serde_json::to_string(&[said(Some(digest)), said(None)]).unwrap();
         let done = format!(r#"{{"digest":"{digest}"}}"#);
-        let (connection, client) = canned(&[(200, &versions), (200, &done), (200, &done)]);
+        let kept = r#"{"record":"ab"}"#;
+        let (connection, client) = canned(&[(200, &versions), (200, &done), (200, &done), (200, kept)]);
         let named = Named::parse("library/app:v1").unwrap();
         assert_eq!(history(&connection, &named, 7).unwrap().len(), 2);
         assert_eq!(settle(&connection, "conflicts", &named, Some(&digest)).unwrap().digest, digest);
         settle(&connection, "undelete", &named, None).unwrap();
+        assert_eq!(choose(&connection, "ab").unwrap().record, "ab");
         let asked = client.asked.lock().unwrap().clone();
         assert_eq!(asked[0], "GET /api/v2.0/mesh/node/history?repository=library/app&tag=v1&limit=7");
         assert!(asked[1].starts_with("POST /api/v2.0/mesh/node/conflicts {") && asked[1].contains(&digest.to_string()));
+        assert_eq!(asked[3], r#"POST /api/v2.0/mesh/node/conflicts {"record":"ab"}"#);
         assert!(asked[2].starts_with("POST /api/v2.0/mesh/node/undelete {") && !asked[2].contains("sha256"));
     }
 
@@ -206,7 +237,9 @@ mod tests {
         let shown = rows(&[said(None), said(Some(digest))]);
         assert!(shown.contains("deleted") && shown.contains(&digest.to_string()) && shown.contains("2027-01-15"));
         let heads = vec![said(Some(digest)), said(None)];
-        let shown = contested(&[Contested { kind: "tag".into(), what: "library/app:v1".into(), heads }]);
+        let (kind, what) = ("tag".to_owned(), "library/app:v1".to_owned());
+        let shown = contested(&[Contested { kind, what, sides: 70, heads }]);
         assert_eq!(shown.matches("tag library/app:v1").count(), 1, "{shown}");
+        assert!(shown.contains("(70 sides)") && shown.contains("record ab"), "{shown}");
     }
 }

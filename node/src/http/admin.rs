@@ -4,6 +4,7 @@
 
 use http::header::{CONTENT_TYPE, LOCATION, ORIGIN};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use protocol::record::{NotARecordId, RecordId};
 use protocol::{Digest, ProjectName, RepositoryName, Tag};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -95,20 +96,26 @@ pub(super) async fn answer(call: &mut Call, body: &mut Receiving) -> Result<Resp
         (Route::History, Method::GET) => history(call, &permit).await,
         (Route::Conflicts, Method::GET) => value(&call.registry().conflicts(&permit).await?),
         (Route::Conflicts, Method::POST) => match decision(&body.collect_short(MAX_BODY, "a request").await?)? {
-            DecideRequest { repository, tag: Some(tag), digest: Some(digest) } => {
+            DecideRequest { repository: Some(repository), tag: Some(tag), digest: Some(digest), record: None } => {
                 decide(call, &permit, repository, tag, Choice::Head(digest)).await
             }
-            DecideRequest { .. } => Err(bad("tag and digest: which, and what it shall name".into())),
+            DecideRequest { repository: None, tag: None, digest: None, record: Some(record) } => {
+                call.registry().choose_head(&permit, record.0, &call.id).await?;
+                value(&json!({ "record": record.0.to_string() }))
+            }
+            DecideRequest { .. } => Err(bad(
+                "either repository, tag and digest: what the tag shall name; or record: the side to keep".into(),
+            )),
         },
         (Route::Undelete, Method::POST) => match decision(&body.collect_short(MAX_BODY, "a request").await?)? {
-            DecideRequest { repository, tag: Some(tag), digest: None } => {
+            DecideRequest { repository: Some(repository), tag: Some(tag), digest: None, record: None } => {
                 decide(call, &permit, repository, tag, Choice::Last).await
             }
-            DecideRequest { repository, tag: None, digest: Some(digest) } => {
+            DecideRequest { repository: Some(repository), tag: None, digest: Some(digest), record: None } => {
                 Box::pin(call.registry().undelete_manifest(&permit, &repository, &digest, &call.id)).await?;
                 value(&json!({ "digest": digest }))
             }
-            DecideRequest { .. } => Err(bad("either tag or digest: what is to come back".into())),
+            DecideRequest { .. } => Err(bad("repository, and either tag or digest: what is to come back".into())),
         },
         (route, _) => Err(Error::method(route.methods())),
     }
@@ -131,11 +138,27 @@ fn same_origin(call: &Call) -> Result<(), Error> {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DecideRequest {
-    repository: RepositoryName,
+    #[serde(default)]
+    repository: Option<RepositoryName>,
     #[serde(default)]
     tag: Option<Tag>,
     #[serde(default)]
     digest: Option<Digest>,
+    #[serde(default)]
+    record: Option<Named>,
+}
+
+/// A record by its name in text, as lists show it.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Named(RecordId);
+
+impl TryFrom<String> for Named {
+    type Error = NotARecordId;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse().map(Self)
+    }
 }
 
 fn decision(body: &[u8]) -> Result<DecideRequest, Error> {

@@ -444,6 +444,7 @@ impl From<RecordsError> for Error {
             RecordsError::Unknown => Self::absent("MANIFEST_UNKNOWN", error.to_string()),
             RecordsError::Settled
             | RecordsError::NoHead
+            | RecordsError::NeedsDigest(..)
             | RecordsError::ManifestGone(_)
             | RecordsError::BytesGone
             | RecordsError::Refused(_) => Self::new(StatusCode::CONFLICT, "CONFLICT", error.to_string()),

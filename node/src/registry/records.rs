@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::record::Held;
+use protocol::record::{Held, RecordId};
 use protocol::{Digest, Manifest, Reference, RepositoryName, Tag, Timestamp, manifest};
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, ManifestError, Registry};
 use crate::policy::AdminPermit;
-use crate::storage::meta::{Choice, Conflict, DecideTag, Decided, MetaError, PublishManifest, TagVersion};
+use crate::storage::meta::{
+    Choice, ChooseHead, Chosen, Conflict, DecideTag, Decided, MetaError, PublishManifest, TagVersion, called,
+};
 use crate::storage::store::Small;
 
 /// Most versions, or conflicts, in one answer.
@@ -29,6 +31,9 @@ pub enum RecordsError {
     /// No side of the conflict names that.
     #[error("no side of the conflict names that digest: choose one that `portolan conflicts list` shows")]
     NoHead,
+    /// A tag is settled by what it shall name.
+    #[error("that is a version of {0}:{1}: choose the digest it shall name")]
+    NeedsDigest(RepositoryName, Tag),
     /// The manifest is not in the repository.
     #[error("the manifest {0} is not in this repository any more: push it again")]
     ManifestGone(Digest),
@@ -85,7 +90,9 @@ pub struct Contested {
     pub kind: String,
     /// Which one: `repository:tag`, `repository@digest`, or the key as it stands.
     pub what: String,
-    /// The sides, the one in force first.
+    /// How many sides there are.
+    pub sides: u64,
+    /// The sides, the greatest first; of very many the first ones.
     pub heads: Vec<Said>,
 }
 
@@ -109,12 +116,10 @@ impl Said {
 
 impl Contested {
     fn new(conflict: &Conflict) -> Self {
-        let key = &conflict.topic.key;
-        let tag = key.as_tag().map(|(repository, tag)| format!("{repository}:{tag}"));
-        let manifest = || key.as_manifest().map(|(repository, digest)| format!("{repository}@{digest}"));
         Self {
             kind: conflict.topic.kind.to_string(),
-            what: tag.or_else(manifest).unwrap_or_else(|| key.as_bytes().escape_ascii().to_string()),
+            what: called(&conflict.topic),
+            sides: conflict.count,
             heads: conflict.heads.iter().map(Said::head).collect(),
         }
     }
@@ -168,6 +173,25 @@ impl Registry {
             Decided::NoHead => Err(RecordsError::NoHead),
             Decided::ManifestGone(digest) => Err(RecordsError::ManifestGone(digest)),
             Decided::NotHome(site) => Err(RecordsError::Refused(ManifestError::NotHome(site))),
+        }
+    }
+
+    /// Settles a conflict about anything but a tag for one of its sides, named by its record.
+    ///
+    /// # Errors
+    /// [`RecordsError`]; then nothing was written.
+    pub async fn choose_head(
+        &self,
+        permit: &AdminPermit,
+        record: RecordId,
+        request: &Arc<str>,
+    ) -> Result<(), RecordsError> {
+        let (act, due) = (self.act(permit.principal(), request), self.store.due());
+        match self.store.meta().choose_head(ChooseHead { record, due, act }).await? {
+            Chosen::Done => Ok(()),
+            Chosen::Unknown => Err(RecordsError::Unknown),
+            Chosen::Settled => Err(RecordsError::Settled),
+            Chosen::Tag(repository, tag) => Err(RecordsError::NeedsDigest(repository, tag)),
         }
     }
 

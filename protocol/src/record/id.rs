@@ -1,6 +1,7 @@
 //! Names that are hashes, and the numbers a record is counted by.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,21 @@ hash_name! {
 hash_name! {
     /// What is reconciled, granted and shown as one: the trust of a mesh, its mesh-wide settings, or one project.
     ScopeId
+}
+
+/// A text that is no name of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a record is named by 64 hexadecimal digits")]
+pub struct NotARecordId;
+
+impl FromStr for RecordId {
+    type Err = NotARecordId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Only as it is shown: one record has one name.
+        let is_ours = |hash: &blake3::Hash| hash.to_hex().as_str() == text;
+        blake3::Hash::from_hex(text).ok().filter(is_ours).map(|hash| Self(*hash.as_bytes())).ok_or(NotARecordId)
+    }
 }
 
 impl RecordId {

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::canonical;
 use crate::identity::{NodeKey, NodeSecret, Signature, verify, verify_batch};
 
-pub use id::{Incarnation, MeshId, Position, RecordId, ScopeId, ValueHash};
+pub use id::{Incarnation, MeshId, NotARecordId, Position, RecordId, ScopeId, ValueHash};
 pub use kind::{Action, Kind, MAX_KEY, RecordKey};
 pub use set::{Held, RecordSet, Records};
 pub use time::{HybridClock, HybridTime, MOST_AHEAD, RaiseBound, Timeliness};

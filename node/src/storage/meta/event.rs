@@ -75,4 +75,11 @@ pub enum What {
         /// What it names since.
         digest: Digest,
     },
+    /// A person settled a conflict about something else than a tag.
+    ConflictSettled {
+        /// What kind of thing, and which: as conflicts are listed.
+        about: String,
+        /// The record that was chosen.
+        record: String,
+    },
 }

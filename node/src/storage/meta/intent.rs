@@ -214,6 +214,30 @@ pub struct DecideTag {
     pub act: Act,
 }
 
+/// Intent: of several heads of anything but a tag, a person chooses one, whose word is repeated over all of them.
+#[derive(Clone, Debug)]
+pub struct ChooseHead {
+    /// The head.
+    pub record: RecordId,
+    /// As in [`PublishManifest`].
+    pub due: Timestamp,
+    /// Who and when.
+    pub act: Act,
+}
+
+/// What came of [`super::MetaStore::choose_head`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    /// It alone is a head now, by a record that repeats it.
+    Done,
+    /// There is no such record, or it can't be read.
+    Unknown,
+    /// It is no head of a conflict. Nothing was written.
+    Settled,
+    /// It speaks of this tag: [`super::MetaStore::decide_tag`] settles those. Nothing was written.
+    Tag(RepositoryName, Tag),
+}
+
 /// What came of [`super::MetaStore::decide_tag`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decided {

@@ -33,15 +33,15 @@ use bytes::Bytes;
 use protocol::identity::NodeKey;
 use protocol::manifest;
 use protocol::record::value::Value;
-use protocol::record::{Held, HybridTime, RecordId, ScopeId};
+use protocol::record::{Held, HybridTime, Kind, RecordId, ScopeId};
 use protocol::{ContentRoot, Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use author::Author;
 pub use event::{Event, What};
 pub use intent::{
-    Choice, DecideTag, Decided, DeletedManifest, DeletedTag, LinkBlob, MountBlob, Needed, PublishManifest, Published,
-    Taken, UnlinkedBlob,
+    Choice, ChooseHead, Chosen, DecideTag, Decided, DeletedManifest, DeletedTag, LinkBlob, MountBlob, Needed,
+    PublishManifest, Published, Taken, UnlinkedBlob,
 };
 pub use protocol::view::Topic;
 
@@ -266,6 +266,17 @@ pub struct Conflict {
     pub count: u64,
 }
 
+/// What a topic is called in lists: `repository:tag`, `repository@digest`, or the key as it stands.
+#[must_use]
+pub fn called(topic: &Topic) -> String {
+    let key = &topic.key;
+    let tag = key.as_tag().map(|(repository, tag)| format!("{repository}:{tag}"));
+    let manifest = || key.as_manifest().map(|(repository, digest)| format!("{repository}@{digest}"));
+    let tag = tag.filter(|_| topic.kind == Kind::TAG);
+    tag.or_else(|| manifest().filter(|_| topic.kind == Kind::MANIFEST))
+        .unwrap_or_else(|| key.as_bytes().escape_ascii().to_string())
+}
+
 /// Most versions of a [`Conflict`] that are shown: as many as one record can settle.
 pub const MAX_HEADS: usize = protocol::record::MAX_PREV;
 
@@ -451,6 +462,9 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Lets a tag name what a person chose, by a record that covers all heads; with the row and an event.
     fn decide_tag(&self, decide: DecideTag) -> Answer<'_, Decided>;
+
+    /// Settles a conflict about anything but a tag: one of its heads is said again, over all of them; with an event.
+    fn choose_head(&self, choose: ChooseHead) -> Answer<'_, Chosen>;
 
     /// The media type under which a manifest was last pushed that is deleted now; `None`: it is not deleted.
     fn deleted_manifest<'a>(

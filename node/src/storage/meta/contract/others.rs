@@ -4,9 +4,9 @@
 //! own and lets sites in and out, and two sites that write what they like.
 
 use protocol::identity::{NodeKey, NodeSecret};
-use protocol::ledger::{Identity, Ledger};
-use protocol::record::value::TagMode;
-use protocol::record::{Action, Held, Incarnation, RecordId, ScopeId};
+use protocol::ledger::{Identity, Ledger, Say};
+use protocol::record::value::{Life, TagMode, Value};
+use protocol::record::{Action, Held, Incarnation, Kind, RecordId, RecordKey, ScopeId};
 use protocol::trust::{Compromise, Grant, IdBlock, Lists, Over, Revocation, Right, Target, Verdict, list_digest};
 use protocol::view::Topic;
 use protocol::{Digest, Reference, Timestamp};
@@ -14,7 +14,8 @@ use protocol::{Digest, Reference, Timestamp};
 use super::{Site, act, at, blob, checks, manifest, repository, tag};
 use crate::storage::meta::check::rows_follow_records;
 use crate::storage::meta::{
-    Choice, DecideTag, Decided, DeletedManifest, DeletedTag, MetaStore, Published, Taken, tests_author,
+    Choice, ChooseHead, Chosen, DecideTag, Decided, DeletedManifest, DeletedTag, MetaStore, Published, Taken, What,
+    tests_author,
 };
 
 mod random;
@@ -27,6 +28,7 @@ checks! {
     tags_of_a_project_with_a_home_are_written_there
     a_project_closed_elsewhere_is_gone_and_comes_back_with_its_tags
     a_value_that_was_missing_comes_later
+    settings_that_contradict_each_other_are_settled_by_a_choice
 }
 
 /// The operator and two sites.
@@ -334,5 +336,37 @@ async fn a_value_that_was_missing_comes_later(site: Site) {
     assert_eq!(hear(&*site.meta, vec![said.clone()]).await.taken, [id]);
     assert_eq!(site.names("t").await, Some(blob("n")));
     assert_eq!(hear(&*site.meta, vec![said]).await, Taken::default(), "again is no harm");
+    site.sound().await;
+}
+
+async fn settings_that_contradict_each_other_are_settled_by_a_choice(site: Site) {
+    let (mut others, scope) = site.among_others().await;
+    let mut said = Vec::new();
+    for (n, public) in [(0, false), (1, true)] {
+        let ledger = &mut others.sites[n];
+        let project = ledger.view().topic(&Topic::project(scope)).live.and_then(|id| ledger.read(&id));
+        let Some(Value::Project(mut project)) = project else { panic!("{project:?}") };
+        let Life::Open(settings) = &mut project.life else { panic!("it is open") };
+        (settings.public, settings.sparse) = (public, true);
+        let say = Say::value(scope, Kind::PROJECT, RecordKey::single(), &project, "other");
+        said.push(ledger.write(say, at(50 + n as u64)).unwrap());
+    }
+    for n in [1, 2] {
+        meet(&*site.meta, others.ledger(n)).await;
+    }
+    let name = "p".parse().unwrap();
+    let is_public = async || site.meta.project(&name).await.unwrap().unwrap().public;
+    assert!(!is_public().await, "the stricter is in force");
+    let choose = |record| site.meta.choose_head(ChooseHead { record, due: at(90), act: act(60) });
+    let listed = site.meta.conflicts(9).await.unwrap();
+    assert_eq!(listed.iter().map(|one| (&one.topic, one.count)).collect::<Vec<_>>(), [(&Topic::project(scope), 2)]);
+    assert_eq!(choose(RecordId([1; 32])).await.unwrap(), Chosen::Unknown);
+    let t = Topic::tag(scope, &repository("p/a"), &tag("t"));
+    let tagged = site.meta.heads(&t).await.unwrap()[0].record.id();
+    assert_eq!(choose(tagged).await.unwrap(), Chosen::Tag(repository("p/a"), tag("t")));
+    assert_eq!(choose(said[1]).await.unwrap(), Chosen::Done);
+    assert!(is_public().await && site.meta.conflicts(9).await.unwrap().is_empty());
+    assert_eq!(choose(said[1]).await.unwrap(), Chosen::Settled);
+    assert!(matches!(site.events().await.pop().unwrap().what, What::ConflictSettled { .. }));
     site.sound().await;
 }

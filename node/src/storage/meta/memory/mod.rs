@@ -19,9 +19,9 @@ use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, T
 
 use super::author::{self, Pen};
 use super::{
-    Act, Answer, Author, BlobRow, Candidate, Conflict, Counts, DecideTag, Decided, DeletedManifest, DeletedTag, Event,
-    LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest, Published, RecordAt, Referrer,
-    StoredManifest, TagVersion, Taken, TextRoom, Topic, UnlinkedBlob, Verdict, What,
+    Act, Answer, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict, Counts, DecideTag, Decided, DeletedManifest,
+    DeletedTag, Event, LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest, Published,
+    RecordAt, Referrer, StoredManifest, TagVersion, Taken, TextRoom, Topic, UnlinkedBlob, Verdict, What,
 };
 
 mod records;
@@ -590,6 +590,10 @@ impl MetaStore for MemoryMeta {
 
     fn decide_tag(&self, decide: DecideTag) -> Answer<'_, Decided> {
         self.try_answer(|state| state.decide_tag(&decide))
+    }
+
+    fn choose_head(&self, choose: ChooseHead) -> Answer<'_, Chosen> {
+        self.try_answer(|state| state.choose_head(&choose))
     }
 
     fn deleted_manifest<'a>(

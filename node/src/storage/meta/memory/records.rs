@@ -10,8 +10,8 @@ use protocol::{Digest, MediaType, ProjectName, RepositoryName, Tag, Timestamp};
 
 use super::State;
 use crate::storage::meta::{
-    Act, Choice, Conflict, DecideTag, Decided, DeletedManifest, DeletedTag, MAX_HEADS, MetaError, Project, TagVersion,
-    Taken, What, author, pushed_as,
+    Act, Choice, ChooseHead, Chosen, Conflict, DecideTag, Decided, DeletedManifest, DeletedTag, MAX_HEADS, MetaError,
+    Project, TagVersion, Taken, What, author, called, pushed_as,
 };
 
 fn told(error: Malformed) -> MetaError {
@@ -223,6 +223,22 @@ impl State {
         self.tell(act, What::TagDecided { repository: repository.clone(), tag: tag.clone(), digest });
         self.say(topic, Some(&author::tagged(Some(digest), epoch)), *due, act)?;
         Ok(Decided::Done(digest))
+    }
+
+    pub(super) fn choose_head(&mut self, choose: &ChooseHead) -> Result<Chosen, MetaError> {
+        let ChooseHead { record, due, act } = choose;
+        let Some(held) = self.records.get(record) else { return Ok(Chosen::Unknown) };
+        let Some((topic, value)) = Topic::of(&held.record).zip(held.value) else { return Ok(Chosen::Unknown) };
+        if let Some((repository, tag)) = topic.key.as_tag().filter(|_| topic.kind == Kind::TAG) {
+            return Ok(Chosen::Tag(repository, tag));
+        }
+        if !self.view.topic(&topic).is_conflict() || !self.view.heads(&topic).contains(record) {
+            return Ok(Chosen::Settled);
+        }
+        let about = format!("{} {}", topic.kind, called(&topic));
+        self.tell(act, What::ConflictSettled { about, record: record.to_string() });
+        self.say(topic, Some(&value), *due, act)?;
+        Ok(Chosen::Done)
     }
 
     pub(super) fn conflicts(&self) -> Vec<Conflict> {

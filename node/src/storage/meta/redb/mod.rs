@@ -45,9 +45,9 @@ use self::shared::Shared;
 use self::tables::{FORMAT, FORMAT_SETTING, View};
 use self::writer::Queue;
 use super::{
-    Act, Answer, Author, BlobRow, Candidate, Conflict, Counts, DecideTag, Decided, DeletedManifest, DeletedTag, Event,
-    LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest, Published, RecordAt, Referrer,
-    StoredManifest, TagVersion, Taken, Topic, UnlinkedBlob, Verdict,
+    Act, Answer, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict, Counts, DecideTag, Decided, DeletedManifest,
+    DeletedTag, Event, LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest, Published,
+    RecordAt, Referrer, StoredManifest, TagVersion, Taken, Topic, UnlinkedBlob, Verdict,
 };
 use crate::storage::Health;
 use crate::workers::Scope;
@@ -409,6 +409,10 @@ impl MetaStore for RedbMeta {
 
     fn decide_tag(&self, decide: DecideTag) -> Answer<'_, Decided> {
         self.write(move |writing| writing.decide_tag(&decide))
+    }
+
+    fn choose_head(&self, choose: ChooseHead) -> Answer<'_, Chosen> {
+        self.write(move |writing| writing.choose_head(&choose))
     }
 
     fn deleted_manifest<'a>(

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use protocol::record::value::{BlobClaim, TagMode};
-use protocol::record::{Held, RecordId, ScopeId};
+use protocol::record::{Held, Kind as RecordKind, RecordId, ScopeId};
 use protocol::view::Topic;
 use protocol::{Digest, RepositoryName, Tag, Timestamp};
 
@@ -16,8 +16,8 @@ use super::writing::Writing;
 use crate::storage::meta::author;
 use crate::storage::meta::rows::{ManifestRow, PartsRow, TagRow};
 use crate::storage::meta::{
-    Act, BlobRow, Choice, DecideTag, Decided, DeletedManifest, DeletedTag, PublishManifest, Published, Referrer,
-    TagVersion, What,
+    Act, BlobRow, Choice, ChooseHead, Chosen, DecideTag, Decided, DeletedManifest, DeletedTag, PublishManifest,
+    Published, Referrer, TagVersion, What, called,
 };
 
 /// Where the tags of a project are written.
@@ -199,6 +199,24 @@ impl Writing<'_> {
         self.tell(act, What::TagDecided { repository: repository.clone(), tag: tag.clone(), digest })?;
         self.say(topic, Some(&author::tagged(Some(digest), epoch)), *due, act)?;
         Ok(Decided::Done(digest))
+    }
+
+    /// See [`crate::storage::meta::MetaStore::choose_head`].
+    pub(super) fn choose_head(&mut self, choose: &ChooseHead) -> Result<Chosen, Failure> {
+        let ChooseHead { record, due, act } = choose;
+        let Some(held) = self.tables.library().get(record)? else { return Ok(Chosen::Unknown) };
+        let Some((topic, value)) = Topic::of(&held.record).zip(held.value) else { return Ok(Chosen::Unknown) };
+        if let Some((repository, tag)) = topic.key.as_tag().filter(|_| topic.kind == RecordKind::TAG) {
+            return Ok(Chosen::Tag(repository, tag));
+        }
+        let heads = self.view(|view, _, _| view.heads(&topic))?;
+        if heads.len() < 2 || !heads.contains(record) {
+            return Ok(Chosen::Settled);
+        }
+        let about = format!("{} {}", topic.kind, called(&topic));
+        self.tell(act, What::ConflictSettled { about, record: record.to_string() })?;
+        self.say(topic, Some(&value), *due, act)?;
+        Ok(Chosen::Done)
     }
 
     /// What a version of a tag names.
