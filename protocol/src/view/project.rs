@@ -165,11 +165,14 @@ impl<K: Kept> View<K> {
     /// in them. That includes one whose project counts for nothing, for what was pushed there was promised to stay.
     #[must_use]
     pub fn held_under(&self, records: &impl Records, name: &ProjectName) -> Vec<ScopeId> {
-        let is_let_go = |scope: &ScopeId| {
-            let project = self.project(records, scope);
-            project.is_some_and(|project| !project.closings.is_empty() && !project.unseen)
-        };
-        self.kept().named(name).into_iter().filter(|scope| !is_let_go(scope)).collect()
+        self.kept().named(name).into_iter().filter(|scope| !self.is_let_go(records, scope)).collect()
+    }
+
+    /// Whether a scope is closed by someone who saw what is live in it. Of a closed one it counts all that is live.
+    #[must_use]
+    pub fn is_let_go(&self, records: &impl Records, scope: &ScopeId) -> bool {
+        let project = self.project(records, scope);
+        project.is_some_and(|project| !project.closings.is_empty() && !project.unseen)
     }
 
     /// Who may write tags in a scope, and the epoch to write them under; `None` when its project is not open.

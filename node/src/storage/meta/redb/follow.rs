@@ -9,7 +9,7 @@
 //!
 //! Two open projects of one name are a conflict: the name means the one made first, its tags are served, and what the
 //! other holds is held. So is, until someone answers, what stands in a project that was deleted while pushes were unseen, or
-//! whose making turned out to count for nothing ([`View::held_under`]).
+//! whose making turned out to count for nothing ([`View::is_let_go`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,6 +59,10 @@ impl Writing<'_> {
         for scope in scopes {
             self.follow_project(scope, &mut open)?;
         }
+        let touched: BTreeSet<ScopeId> = changed.topics.iter().map(|topic| topic.scope).collect();
+        for scope in touched {
+            self.follow_scope(scope, &mut open)?;
+        }
         for topic in &changed.topics {
             if let Some((repository, tag)) = topic.key.as_tag().filter(|_| topic.kind == RecordKind::TAG) {
                 self.follow_tag(&repository, &tag, &mut open)?;
@@ -88,10 +92,29 @@ impl Writing<'_> {
             _ => drop(self.tables.projects.remove(key)?),
         }
         let before = old.map(|row| row.scope);
-        // Another of the name may be held on to no longer, or again.
-        if before == Some(scope) && before == meant {
+        if before.is_some() && before == meant {
             return Ok(());
         }
+        self.look_at_all(&name, open)
+    }
+
+    /// Whether a scope is let go of: kept, because finding it out of a closed one counts all that is in it.
+    fn follow_scope(&mut self, scope: ScopeId, open: &mut Open) -> Result<(), Failure> {
+        let (name, is_let_go) = self.view(|view, set, _| {
+            let facts = view.facts(&scope);
+            let is_let_go = facts.is_closed() && view.is_let_go(set, &scope);
+            (facts.name, is_let_go)
+        })?;
+        let (Some(name), was) = (name, self.tables.let_go.has(&scope.0)?) else { return Ok(()) };
+        if is_let_go == was {
+            return Ok(());
+        }
+        if is_let_go {
+            self.tables.let_go.mark(&scope.0)?;
+        } else {
+            self.tables.let_go.remove(&scope.0)?;
+        }
+        open.scopes.remove(&name);
         self.look_at_all(&name, open)
     }
 
@@ -176,7 +199,12 @@ impl Writing<'_> {
         if let Some(scopes) = open.scopes.get(&name) {
             return Ok(scopes.clone());
         }
-        let scopes = self.view(|view, set, _| view.held_under(set, &name))?;
+        let mut scopes = Vec::new();
+        for scope in self.view(|view, _, _| view.kept().named(&name))? {
+            if !self.tables.let_go.has(&scope.0)? {
+                scopes.push(scope);
+            }
+        }
         open.scopes.insert(name, scopes.clone());
         Ok(scopes)
     }

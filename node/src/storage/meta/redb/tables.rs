@@ -87,6 +87,8 @@ tables! {
     facts = "project_facts_1";
     /// [`named`] → nothing: the scopes that are bound to a project's name.
     names = "project_scopes_1";
+    /// Scope → nothing: those that are let go of ([`protocol::view::View::is_let_go`]).
+    let_go = "scopes_let_go_1";
     /// Record → nothing: what bears on trust.
     acts = "trust_acts_1";
     /// [`super::records::moment`] → nothing: the records of a scope by time.
