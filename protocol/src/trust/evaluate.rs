@@ -108,17 +108,18 @@ impl Acts {
 
     /// Nodes that anyone calls compromised, with the right or without: endorsing others comes to nothing.
     fn accused(&self) -> BTreeSet<NodeKey> {
-        let node_of = |grant: &RecordId| {
-            let granted = self.grants.iter().find(|act| act.record.id() == *grant)?;
-            if let Value::Grant(grant) = &granted.value { Some(grant.node) } else { None }
-        };
+        let granted = self.grants.iter().filter_map(|act| {
+            let Value::Grant(grant) = &act.value else { return None };
+            Some((act.record.id(), grant.node))
+        });
+        let granted: BTreeMap<RecordId, NodeKey> = granted.collect();
         let accused = self.revocations.iter().filter_map(|act| {
             let Value::Revocation(Revocation { target, verdict: Verdict::Compromised(_) }) = &act.value else {
                 return None;
             };
             match target {
                 Target::Node(node) => Some(*node),
-                Target::Grant(grant) => node_of(grant),
+                Target::Grant(grant) => granted.get(grant).copied(),
             }
         });
         accused.collect()

@@ -186,18 +186,21 @@ impl<K: Kept> View<K> {
     /// What a name stands for. It means the open project that was made first.
     #[must_use]
     pub fn named(&self, name: &ProjectName) -> Named {
-        let (mut open, mut named) = (Vec::new(), Named::default());
-        for scope in self.kept().named(name) {
-            let facts = self.facts(&scope);
-            if facts.is_closed() {
-                named.closed.push(scope);
-            } else if facts.is_open() {
-                open.push((facts.first.map(|(_, _, created)| created), scope));
-            }
-        }
+        let scopes = self.kept().named(name);
+        let closed = scopes.iter().copied().filter(|scope| self.facts(scope).is_closed()).collect();
+        Named { open: self.open_among(&scopes), closed }
+    }
+
+    /// The open projects among scopes of one name, the one it means first.
+    #[must_use]
+    pub fn open_among(&self, scopes: &[ScopeId]) -> Vec<ScopeId> {
+        let made = |scope: &ScopeId| {
+            let facts = self.facts(scope);
+            facts.is_open().then_some((facts.first.map(|(_, _, created)| created), *scope))
+        };
+        let mut open: Vec<_> = scopes.iter().filter_map(made).collect();
         open.sort_unstable();
-        named.open = open.into_iter().map(|(_, scope)| scope).collect();
-        named
+        open.into_iter().map(|(_, scope)| scope).collect()
     }
 }
 

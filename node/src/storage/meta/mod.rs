@@ -393,10 +393,10 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Deletes a manifest and the tags that name it. It goes at once, unless a live manifest of the repository names it:
     /// then it goes with the last of these, and is served until then. With it go its referrers entry and its pins; what
-    /// it named, and its own bytes
-    /// when no repository holds them any more, become GC candidates due at `due`, and are leased until then, whatever
-    /// older candidates say: a pusher who was told shortly before that a blob exists relies on `due` lying far enough
-    /// ahead. A blob that another manifest of the repository pins stays pinned and is no candidate.
+    /// it named, and its own bytes when no repository holds them any more, become GC candidates due at `due`, and are
+    /// leased until then, whatever older candidates say: a pusher who was told shortly before that a blob exists relies
+    /// on `due` lying far enough ahead. A blob that another manifest of the repository pins stays pinned and is no
+    /// candidate.
     fn delete_manifest<'a>(
         &'a self,
         repository: &'a RepositoryName,

@@ -3,6 +3,8 @@
 //! The others are ledgers of `protocol`, the real machines: an operator, who holds the node's own key in a life of its
 //! own and lets sites in and out, and two sites that write what they like.
 
+use std::sync::Arc;
+
 use protocol::identity::{NodeKey, NodeSecret};
 use protocol::ledger::{Identity, Ledger, Say};
 use protocol::record::value::{Life, TagMode, Value};
@@ -14,8 +16,8 @@ use protocol::{Digest, Reference, Timestamp};
 use super::{Site, act, at, blob, checks, manifest, repository, tag};
 use crate::storage::meta::check::rows_follow_records;
 use crate::storage::meta::{
-    Choice, ChooseHead, Chosen, DecideTag, Decided, DeletedManifest, DeletedTag, MetaStore, Published, Taken, What,
-    tests_author,
+    Author, Choice, ChooseHead, Chosen, DecideTag, Decided, DeletedManifest, DeletedTag, MetaStore, Published, Taken,
+    What, tests_author,
 };
 
 mod random;
@@ -42,6 +44,19 @@ fn secret(n: u8) -> NodeSecret {
     NodeSecret::from_seed([n; 32])
 }
 
+fn grant_of(n: u8, actions: &[Action]) -> Grant {
+    Grant {
+        node: secret(n).key(),
+        site: format!("site {n}"),
+        labels: [].into(),
+        rights: actions.iter().map(|action| Right { action: *action, over: Over::Everything }).collect(),
+        ids: IdBlock::default(),
+        not_before: Timestamp(0),
+        not_after: Timestamp(u64::MAX),
+        serial: 1,
+    }
+}
+
 impl Others {
     fn new() -> Self {
         let root = tests_author().key();
@@ -50,17 +65,7 @@ impl Others {
         assert_eq!(identity.secret.key(), root);
         let mut operator = Ledger::open(identity, [], Incarnation(1000));
         let mut let_in = |n: u8| {
-            let rights = [Action::Push, Action::Tag, Action::Delete, Action::Administer];
-            let grant = Grant {
-                node: secret(n).key(),
-                site: format!("site {n}"),
-                labels: [].into(),
-                rights: rights.map(|action| Right { action, over: Over::Everything }).to_vec(),
-                ids: IdBlock::default(),
-                not_before: Timestamp(0),
-                not_after: Timestamp(u64::MAX),
-                serial: 1,
-            };
+            let grant = grant_of(n, &[Action::Push, Action::Tag, Action::Delete, Action::Administer]);
             let grant = operator.grant(&grant, "operator", at(1)).unwrap();
             Identity { secret: secret(n), root, grant }
         };
@@ -150,7 +155,7 @@ async fn a_site_nobody_let_in_is_not_listened_to(site: Site) {
     // The ledger does not let it write what would be void; a liar has no such scruples.
     let value = crate::storage::meta::author::tagged(Some(blob("n")), 0);
     let act = act(50);
-    let author = crate::storage::meta::Author::new(secret(50), std::sync::Arc::new(crate::world::RealEntropy));
+    let author = Author::new(secret(50), Arc::new(crate::world::RealEntropy));
     let mut pen = author.take_up(Default::default());
     let topic = Topic::tag(scope, &repository("p/a"), &tag("t"));
     let record = author.write(&mut pen, topic, Some(&value), &[], &act).unwrap();
@@ -158,16 +163,7 @@ async fn a_site_nobody_let_in_is_not_listened_to(site: Site) {
     assert_eq!(hear(&*site.meta, heard.clone()).await.strangers, [record.id()]);
     assert_eq!((site.names("t").await, all_of(&*site.meta).await.len()), (Some(blob("m")), 6));
     // Let in by a grant that comes beside it, it is heard; under no grant it says nothing all the same.
-    let grant = Grant {
-        node: secret(50).key(),
-        site: "late".into(),
-        labels: [].into(),
-        rights: vec![],
-        ids: IdBlock::default(),
-        not_before: Timestamp(0),
-        not_after: Timestamp(u64::MAX),
-        serial: 1,
-    };
+    let grant = grant_of(50, &[]);
     others.operator.grant(&grant, "operator", at(60)).unwrap();
     let heard = heard.into_iter().chain(others.operator.set().iter().cloned()).collect();
     let taken = hear(&*site.meta, heard).await;
@@ -368,5 +364,32 @@ async fn settings_that_contradict_each_other_are_settled_by_a_choice(site: Site)
     assert!(is_public().await && site.meta.conflicts(9).await.unwrap().is_empty());
     assert_eq!(choose(said[1]).await.unwrap(), Chosen::Settled);
     assert!(matches!(site.events().await.pop().unwrap().what, What::ConflictSettled { .. }));
+    site.sound().await;
+}
+
+#[tokio::test]
+async fn scopes_that_come_to_nothing_cost_pushes_nothing() {
+    let redb = Arc::new(Site::redb_engine());
+    let site = Site { meta: Arc::clone(&redb) as Arc<dyn MetaStore> };
+    let (mut others, _) = site.among_others().await;
+    // Let in, and allowed nothing.
+    others.operator.grant(&grant_of(50, &[]), "operator", at(60)).unwrap();
+    meet(&*site.meta, &mut others.operator).await;
+    let author = Author::new(secret(50), Arc::new(crate::world::RealEntropy));
+    let mut pen = author.take_up(Default::default());
+    let mut heard = Vec::new();
+    let root = crate::storage::meta::tests_author();
+    for n in 0..50 {
+        let project = super::Project { name: "p".parse().unwrap(), public: true, sparse: true, created: at(0) };
+        let (scope, value) = root.project(&project);
+        let tagged = crate::storage::meta::author::tagged(Some(blob("n")), 0);
+        let tag = Topic::tag(scope, &repository("p/a"), &tag("t"));
+        for (topic, value) in [(Topic::project(scope), value), (tag, tagged)] {
+            let record = author.write(&mut pen, topic, Some(&value), &[], &act(70 + n)).unwrap();
+            heard.push(Held { record, value: Some(value.into()) });
+        }
+    }
+    assert_eq!(hear(&*site.meta, heard).await.taken.len(), 100);
+    assert_eq!((redb.held_scopes("p"), site.names("t").await), (1, Some(blob("m"))));
     site.sound().await;
 }

@@ -53,15 +53,10 @@ impl Writing<'_> {
     /// Brings the rows in line with what changed; what is not alive any more is leased until `due`.
     pub(super) fn follow(&mut self, changed: &Changed, due: Timestamp) -> Result<(), Failure> {
         let mut open = Open::default();
-        let of_projects = changed.topics.iter().filter(|topic| topic.kind == RecordKind::PROJECT);
-        let scopes: BTreeSet<ScopeId> =
-            of_projects.map(|topic| topic.scope).chain(changed.projects.iter().copied()).collect();
-        for scope in scopes {
-            self.follow_project(scope, &mut open)?;
-        }
-        let touched: BTreeSet<ScopeId> = changed.topics.iter().map(|topic| topic.scope).collect();
+        let touched: BTreeSet<ScopeId> =
+            changed.topics.iter().map(|topic| topic.scope).chain(changed.projects.iter().copied()).collect();
         for scope in touched {
-            self.follow_scope(scope, &mut open)?;
+            self.follow_scope(scope, changed, &mut open)?;
         }
         for topic in &changed.topics {
             if let Some((repository, tag)) = topic.key.as_tag().filter(|_| topic.kind == RecordKind::TAG) {
@@ -75,53 +70,67 @@ impl Writing<'_> {
         self.settle(open, due)
     }
 
-    /// The row of the project a name means; when it means another than before, everything under the name is looked at.
-    fn follow_project(&mut self, scope: ScopeId, open: &mut Open) -> Result<(), Failure> {
+    /// Follows what a scope is: its project's row, and whether everything in it is held on to. It is when the project is
+    /// open, or anything in it ever counted, and it is not let go of. That is kept, because finding it out of a closed one
+    /// counts all that is in it, and because anyone with a grant can make scopes under a name: where nothing counts, pushes
+    /// to the project of that name must not look.
+    fn follow_scope(&mut self, scope: ScopeId, changed: &Changed, open: &mut Open) -> Result<(), Failure> {
         let found = self.view(|view, set, _| {
-            let name = view.facts(&scope).name?;
-            let meant = view.named(&name).meant();
-            Some((name, meant, meant.and_then(|meant| shown(view, set, meant))))
-        })?;
-        let Some((name, meant, shown)) = found else { return Ok(()) };
-        let key = name.as_str().as_bytes();
-        let old: Option<ProjectRow> = self.tables.projects.get(key)?;
-        match (meant, shown) {
-            (Some(meant), Some(project)) => {
-                self.tables.projects.put(key, &ProjectRow { project, scope: meant })?;
-            }
-            _ => drop(self.tables.projects.remove(key)?),
-        }
-        let before = old.map(|row| row.scope);
-        if before.is_some() && before == meant {
-            return Ok(());
-        }
-        self.look_at_all(&name, open)
-    }
-
-    /// Whether a scope is let go of: kept, because finding it out of a closed one counts all that is in it.
-    fn follow_scope(&mut self, scope: ScopeId, open: &mut Open) -> Result<(), Failure> {
-        let (name, is_let_go) = self.view(|view, set, _| {
             let facts = view.facts(&scope);
             let is_let_go = facts.is_closed() && view.is_let_go(set, &scope);
-            (facts.name, is_let_go)
+            let is_open = facts.is_open();
+            facts.name.map(|name| (name, is_open, is_let_go))
         })?;
-        let (Some(name), was) = (name, self.tables.let_go.has(&scope.0)?) else { return Ok(()) };
-        if is_let_go == was {
-            return Ok(());
+        let Some((name, is_open, is_let_go)) = found else { return Ok(()) };
+        let key = tables::named(&name, &scope);
+        let was = self.tables.held_scopes.has(&key)?;
+        let is_held = !is_let_go && (was || is_open || self.anything_counts(scope, changed)?);
+        if is_held && !was {
+            self.tables.held_scopes.mark(&key)?;
+        } else if was && !is_held {
+            self.tables.held_scopes.remove(&key)?;
         }
-        if is_let_go {
-            self.tables.let_go.mark(&scope.0)?;
-        } else {
-            self.tables.let_go.remove(&scope.0)?;
+        let speaks_of_project = changed.projects.contains(&scope) || changed.topics.contains(&Topic::project(scope));
+        let means_another = (is_held || was) && speaks_of_project && self.follow_project(&name)?;
+        if means_another || is_held != was {
+            open.scopes.remove(&name);
+            self.look_at_all(&name, open)?;
         }
-        open.scopes.remove(&name);
-        self.look_at_all(&name, open)
+        Ok(())
+    }
+
+    /// The row of the project a name means; whether it means another than before.
+    fn follow_project(&mut self, name: &ProjectName) -> Result<bool, Failure> {
+        let scopes = self.held_under(name)?;
+        let meant = self.view(|view, set, _| {
+            let meant = view.open_among(&scopes).first().copied()?;
+            Some((meant, shown(view, set, meant)?))
+        })?;
+        let key = name.as_str().as_bytes();
+        let before = self.tables.projects.get::<ProjectRow>(key)?.map(|row| row.scope);
+        let scope = meant.as_ref().map(|(scope, _)| *scope);
+        match meant {
+            Some((scope, project)) => self.tables.projects.put(key, &ProjectRow { project, scope })?,
+            None => drop(self.tables.projects.remove(key)?),
+        }
+        Ok(before != scope)
+    }
+
+    /// Whether any of the tags and manifests of a scope that changed says something; any of all, when its name may have
+    /// become known only now.
+    fn anything_counts(&mut self, scope: ScopeId, changed: &Changed) -> Result<bool, Failure> {
+        if changed.projects.contains(&scope) {
+            return self.view(|view, _, _| !view.repositories(&scope).is_empty());
+        }
+        let of_content = |topic: &&Topic| matches!(topic.kind, RecordKind::TAG | RecordKind::MANIFEST);
+        let mut topics = changed.topics.iter().filter(|topic| topic.scope == scope).filter(of_content);
+        self.view(|view, _, _| topics.any(|topic| view.topic(topic).heads > 0))
     }
 
     /// Looks again at every tag and manifest under a name, of whatever scope.
     fn look_at_all(&mut self, name: &ProjectName, open: &mut Open) -> Result<(), Failure> {
-        let (tags, manifests) = self.view(|view, set, _| {
-            let scopes = view.kept().named(name);
+        let scopes = self.view(|view, _, _| view.kept().named(name))?;
+        let (tags, manifests) = self.view(|_, set, _| {
             let keys = |kind| scopes.iter().flat_map(move |scope| set.keys(scope, kind));
             let tags: BTreeSet<_> = keys(RecordKind::TAG).filter_map(|key| key.as_tag()).collect();
             let manifests: BTreeSet<_> = keys(RecordKind::MANIFEST).filter_map(|key| key.as_manifest()).collect();
@@ -199,14 +208,13 @@ impl Writing<'_> {
         if let Some(scopes) = open.scopes.get(&name) {
             return Ok(scopes.clone());
         }
-        let mut scopes = Vec::new();
-        for scope in self.view(|view, _, _| view.kept().named(&name))? {
-            if !self.tables.let_go.has(&scope.0)? {
-                scopes.push(scope);
-            }
-        }
+        let scopes = self.held_under(&name)?;
         open.scopes.insert(name, scopes.clone());
         Ok(scopes)
+    }
+
+    fn held_under(&self, name: &ProjectName) -> Result<Vec<ScopeId>, Failure> {
+        Ok(self.tables.held_scopes.page(&tables::names(name), None, usize::MAX, tables::read_named)?.items)
     }
 
     /// Decides of each of these whether it is alive, and of all whose life hangs on it.

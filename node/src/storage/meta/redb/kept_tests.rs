@@ -56,6 +56,16 @@ impl RedbMeta {
     }
 }
 
+impl RedbMeta {
+    /// How many scopes a push to a project has to look at.
+    pub(in crate::storage::meta) fn held_scopes(&self, project: &str) -> usize {
+        let transaction = self.shared.begin_read().unwrap();
+        let table = super::tables::View(transaction).held_scopes().unwrap();
+        let names = super::tables::names(&project.parse().unwrap());
+        table.page(&names, None, usize::MAX, super::tables::read_named).unwrap().items.len()
+    }
+}
+
 fn sorted<T: Ord>(mut all: Vec<T>) -> Vec<T> {
     all.sort_unstable();
     all

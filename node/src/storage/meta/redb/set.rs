@@ -281,12 +281,6 @@ impl Kept for &Set<'_, '_> {
     }
 
     fn named(&self, name: &ProjectName) -> Vec<ScopeId> {
-        self.with(|open| {
-            let page = open.tables.names.page(&tables::names(name), None, usize::MAX, |scope, _| {
-                let scope = scope.try_into().map_err(|_| "the scope can't be read")?;
-                Ok(Some(ScopeId(scope)))
-            })?;
-            Ok(page.items)
-        })
+        self.with(|open| Ok(open.tables.names.page(&tables::names(name), None, usize::MAX, tables::read_named)?.items))
     }
 }

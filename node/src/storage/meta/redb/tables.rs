@@ -87,8 +87,8 @@ tables! {
     facts = "project_facts_1";
     /// [`named`] → nothing: the scopes that are bound to a project's name.
     names = "project_scopes_1";
-    /// Scope → nothing: those that are let go of ([`protocol::view::View::is_let_go`]).
-    let_go = "scopes_let_go_1";
+    /// [`named`] → nothing: those of them of which everything is held on to (`follow.rs`).
+    held_scopes = "scopes_held_1";
     /// Record → nothing: what bears on trust.
     acts = "trust_acts_1";
     /// [`super::records::moment`] → nothing: the records of a scope by time.
@@ -224,6 +224,11 @@ pub(super) fn losers(name: &RepositoryName, tag: &Tag) -> Vec<u8> {
 /// A scope under the name it is bound to.
 pub(super) fn named(name: &ProjectName, scope: &ScopeId) -> Vec<u8> {
     join(&[&names(name), &scope.0])
+}
+
+/// Reads the scope at the end of what [`named`] wrote.
+pub(super) fn read_named(scope: &[u8], _: &[u8]) -> Result<Option<ScopeId>, String> {
+    scope.try_into().map(|scope| Some(ScopeId(scope))).map_err(|_| "the scope can't be read".into())
 }
 
 /// What the scopes of a name begin with.
