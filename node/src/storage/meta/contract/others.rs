@@ -378,7 +378,7 @@ async fn scopes_that_come_to_nothing_cost_pushes_nothing() {
     let author = Author::new(secret(50), Arc::new(crate::world::RealEntropy));
     let mut pen = author.take_up(Default::default());
     let mut heard = Vec::new();
-    let root = crate::storage::meta::tests_author();
+    let root = tests_author();
     for n in 0..50 {
         let project = super::Project { name: "p".parse().unwrap(), public: true, sparse: true, created: at(0) };
         let (scope, value) = root.project(&project);
