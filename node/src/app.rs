@@ -379,7 +379,10 @@ async fn make_library(store: &Store, clock: &dyn Clock) -> Result<(), ServeError
     }
     let at = clock.now();
     let project = Project { name, public: true, sparse: false, created: at };
-    store.meta().create_project(project, Act { actor: "portolan".into(), at, request: "start".into() }).await?;
+    store
+        .meta()
+        .create_project(project, Act { actor: "portolan".into(), at, request: "start".into(), via: Default::default() })
+        .await?;
     Ok(())
 }
 

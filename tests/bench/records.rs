@@ -123,7 +123,7 @@ fn failed(error: impl std::fmt::Display) -> io::Error {
 }
 
 fn act() -> Act {
-    Act { actor: "bench".into(), at: Timestamp(1_795_000_000_000), request: "bench".into() }
+    Act { actor: "bench".into(), at: Timestamp(1_795_000_000_000), request: "bench".into(), via: Default::default() }
 }
 
 fn repository(intent: usize, count: usize) -> io::Result<RepositoryName> {

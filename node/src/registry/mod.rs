@@ -86,7 +86,7 @@ impl Registry {
     }
 
     fn act(&self, actor: &Arc<str>, request: &Arc<str>) -> Act {
-        Act { actor: Arc::clone(actor), at: self.clock.now(), request: Arc::clone(request) }
+        Act { actor: Arc::clone(actor), at: self.clock.now(), request: Arc::clone(request), via: Default::default() }
     }
 
     fn page(&self, after: Option<String>, limit: Option<usize>) -> Page {

@@ -190,7 +190,7 @@ mod tests {
 
     async fn make(meta: &MemoryMeta, name: &str) {
         let project = Project { name: name.parse().unwrap(), public: false, sparse: false, created: Timestamp(1) };
-        let act = Act { actor: "alice".into(), at: Timestamp(1), request: "r".into() };
+        let act = Act { actor: "alice".into(), at: Timestamp(1), request: "r".into(), via: Default::default() };
         assert!(meta.create_project(project, act).await.unwrap());
     }
 

@@ -117,7 +117,12 @@ impl Rebuild {
     }
 
     fn act(&self) -> Act {
-        Act { actor: "rebuild-index".into(), at: self.store.now(), request: "rebuild-index".into() }
+        Act {
+            actor: "rebuild-index".into(),
+            at: self.store.now(),
+            request: "rebuild-index".into(),
+            via: Default::default(),
+        }
     }
 
     /// Holds rows against files: those of an older snapshot may point at bytes that GC has taken since.

@@ -205,7 +205,7 @@ impl Scrub {
 
     /// Takes a blob out of service unless it was mended, or went, meanwhile.
     async fn take_out(&self, digest: &Digest, row: &BlobRow, damage: Damage) -> Result<bool, StoreError> {
-        let act = Act { actor: "scrub".into(), at: self.now(), request: "scrub".into() };
+        let act = Act { actor: "scrub".into(), at: self.now(), request: "scrub".into(), via: Default::default() };
         let out = self.store.quarantine(digest, row, damage, act).await?;
         if out {
             tracing::error!(%digest, "a blob is damaged or missing and out of service until it is pushed again");
@@ -301,7 +301,7 @@ mod tests {
     }
 
     fn act() -> Act {
-        Act { actor: "alice".into(), at: Timestamp(1), request: "r".into() }
+        Act { actor: "alice".into(), at: Timestamp(1), request: "r".into(), via: Default::default() }
     }
 
     #[tokio::test]

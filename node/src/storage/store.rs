@@ -397,7 +397,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn take_out_if_not_whole(&self, digest: &Digest) -> Result<bool, StoreError> {
         let Some(row) = self.meta().held(digest).await? else { return Ok(false) };
-        let act = Act { actor: "portolan".into(), at: self.now(), request: "read".into() };
+        let act = Act { actor: "portolan".into(), at: self.now(), request: "read".into(), via: Default::default() };
         self.quarantine(digest, &row, Damage::Length, act).await
     }
 

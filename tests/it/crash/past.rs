@@ -165,7 +165,7 @@ fn content(seed: u64, len: usize) -> Bytes {
 impl Worker<'_> {
     fn act(&self) -> Act {
         let request = format!("step {}", self.past.steps.len());
-        Act { actor: "tester".into(), at: self.clock.now(), request: request.into() }
+        Act { actor: "tester".into(), at: self.clock.now(), request: request.into(), via: Default::default() }
     }
 
     async fn step(

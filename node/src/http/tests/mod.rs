@@ -70,7 +70,7 @@ fn upkeep(store: &Arc<Store>, meta: Arc<RedbMeta>, dir: &Scratch, scope: &Scope)
 }
 
 async fn public_project(meta: &dyn MetaStore) {
-    let act = Act { actor: "test".into(), at: Timestamp(1), request: "r".into() };
+    let act = Act { actor: "test".into(), at: Timestamp(1), request: "r".into(), via: Default::default() };
     let project = Project { name: "open".parse().unwrap(), public: true, sparse: false, created: Timestamp(1) };
     assert!(meta.create_project(project, act).await.unwrap());
 }

@@ -180,7 +180,7 @@ pub(crate) mod tests {
     }
 
     fn act(ms: u64, actor: &str) -> Act {
-        Act { actor: actor.into(), at: Timestamp(ms), request: "r".into() }
+        Act { actor: actor.into(), at: Timestamp(ms), request: "r".into(), via: Default::default() }
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub(super) fn at(ms: u64) -> Timestamp {
 }
 
 pub(super) fn act(ms: u64) -> Act {
-    Act { actor: "tester".into(), at: at(ms), request: format!("request {ms}").into() }
+    Act { actor: "tester".into(), at: at(ms), request: format!("request {ms}").into(), via: Default::default() }
 }
 
 pub(super) fn repository(name: &str) -> RepositoryName {

@@ -26,6 +26,7 @@ mod rows;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -80,6 +81,36 @@ pub struct Act {
     pub at: Timestamp,
     /// Request id, to find the log lines.
     pub request: Arc<str>,
+    /// How the actor was known.
+    pub via: Via,
+}
+
+/// By what an actor was known, and from where the request came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Via {
+    /// What was shown.
+    pub credential: Credential,
+    /// The client's address; none for the machine's own operator and for what the node does by itself.
+    pub address: Option<IpAddr>,
+}
+
+/// What an actor showed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credential {
+    /// Nothing; or the node acts by itself.
+    #[default]
+    None,
+    /// A person's password.
+    Password,
+    /// A robot's secret.
+    RobotSecret,
+    /// A token of the token service.
+    Token,
+    /// A browser's session.
+    Session,
+    /// The socket in the data directory.
+    Socket,
 }
 
 /// A project: the unit of ownership and policy.

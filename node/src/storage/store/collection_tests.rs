@@ -20,7 +20,7 @@ fn repository() -> RepositoryName {
 }
 
 fn act() -> Act {
-    Act { actor: "alice".into(), at: Timestamp(1), request: "r".into() }
+    Act { actor: "alice".into(), at: Timestamp(1), request: "r".into(), via: Default::default() }
 }
 
 async fn store(yard: &Yard, meta: Arc<dyn MetaStore>) -> Arc<Store> {

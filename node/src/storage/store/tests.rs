@@ -19,7 +19,7 @@ struct Site {
 }
 
 fn act() -> Act {
-    Act { actor: "alice".into(), at: Timestamp(1), request: "r".into() }
+    Act { actor: "alice".into(), at: Timestamp(1), request: "r".into(), via: Default::default() }
 }
 
 fn repository() -> RepositoryName {

@@ -101,7 +101,7 @@ async fn join_all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
 }
 
 fn act() -> Act {
-    Act { actor: "tester".into(), at: Timestamp(1), request: "r".into() }
+    Act { actor: "tester".into(), at: Timestamp(1), request: "r".into(), via: Default::default() }
 }
 
 fn repository() -> RepositoryName {
