@@ -1,7 +1,8 @@
 //! What people do, as records: projects, pushes, tags, deletes, and taking them back.
 
 use super::{Ledger, WriteError};
-use crate::record::value::{Life, Member, Project, Pushed, Settings, TagMode, Tagged, Value};
+use crate::record::governed::Member;
+use crate::record::value::{Life, Project, Pushed, Settings, TagMode, Tagged, Value};
 use crate::record::{Action, Kind, Record, RecordId, RecordKey, ScopeId};
 use crate::trust::{Endorsement, Farewell, Grant, Revocation, Suspension};
 use crate::view::Topic;

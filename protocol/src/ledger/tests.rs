@@ -75,7 +75,7 @@ fn ids(ledger: &Ledger) -> Vec<RecordId> {
 }
 
 fn settings() -> Settings {
-    Settings { public: true, sparse: false, created: NOW, mode: TagMode::Converge, epoch: 0, reopens: None }
+    Settings::new(NOW, true, false)
 }
 
 fn app() -> (RepositoryName, Tag) {

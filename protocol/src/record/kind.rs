@@ -89,6 +89,8 @@ kinds! {
     GROUP = 12, "group", Some(Action::Administer);
     /// Which version of the rules all sites compute by.
     RULES = 13, "rules", Some(Action::Issue);
+    /// A setting of the whole mesh.
+    CONFIGURATION = 14, "configuration", Some(Action::Administer);
     /// A project's settings and life.
     PROJECT = 20, "project", Some(Action::Administer);
     /// A person's or group's role in a project.

@@ -12,6 +12,7 @@
 //! what a peer sent, [`Draft::sign`] from what this node says, [`Record::stored`] from what this node checked before.
 //! Whether it *counts* is another question, answered at read from all records (`view`). No state here.
 
+pub mod governed;
 mod id;
 mod kind;
 mod set;

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::governed::{Configured, CustomRole, Group, Label, Member, Metadata, Quota, Robot, User};
 use super::{Kind, RecordId};
 use crate::canonical::{self, NotCanonical};
 use crate::trust::{Endorsement, Farewell, Grant, Revocation, Suspension};
@@ -62,6 +63,33 @@ pub struct Settings {
     pub epoch: u32,
     /// The closing record this one undoes.
     pub reopens: Option<RecordId>,
+    /// Its id.
+    pub id: u32,
+    /// The name of the user who owns it.
+    pub owner: String,
+    /// When it was changed last.
+    pub updated: Timestamp,
+    /// Further settings.
+    pub metadata: Metadata,
+}
+
+impl Settings {
+    /// Those of a project that was made just then, with tags that every site may write.
+    #[must_use]
+    pub fn new(created: Timestamp, public: bool, sparse: bool) -> Self {
+        Self {
+            public,
+            sparse,
+            created,
+            mode: TagMode::Converge,
+            epoch: 0,
+            reopens: None,
+            id: 0,
+            owner: String::new(),
+            updated: created,
+            metadata: Metadata::new(),
+        }
+    }
 }
 
 /// A version of a tag.
@@ -103,48 +131,6 @@ pub struct BlobClaim {
     pub root: Option<ContentRoot>,
 }
 
-/// What a member may do, from least to most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Role {
-    /// See and pull.
-    LimitedGuest,
-    /// And see settings.
-    Guest,
-    /// And push.
-    Developer,
-    /// And scan, delete.
-    Maintainer,
-    /// And administer.
-    Admin,
-}
-
-/// A person's or group's membership of a project. A removal has no value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
-    /// Its role.
-    pub role: Role,
-}
-
-/// An account for programs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Robot {
-    /// What it may do where: "action repository-pattern", ascending.
-    pub permissions: Vec<String>,
-    /// Whether it is shut out for now.
-    pub disabled: bool,
-    /// Until when it lives.
-    pub expires: Option<Timestamp>,
-}
-
-/// A person's state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct User {
-    /// Whether the person administers the system.
-    pub administrator: bool,
-    /// Whether the person is shut out for now.
-    pub disabled: bool,
-}
-
 /// Content that must not be pulled, or may be again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denial {
@@ -152,13 +138,6 @@ pub struct Denial {
     pub denied: bool,
     /// Why.
     pub reason: String,
-}
-
-/// How much a project may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quota {
-    /// Most bytes; `None`: no bound.
-    pub bytes: Option<u64>,
 }
 
 /// Which rules all sites compute by.
@@ -193,7 +172,11 @@ pub enum Value {
     Pushed(Pushed),
     Member(Member),
     Robot(Robot),
+    Role(CustomRole),
     User(User),
+    Group(Group),
+    Label(Label),
+    Configured(Configured),
     Denial(Denial),
     Quota(Quota),
     Rules(Rules),
@@ -219,12 +202,43 @@ impl Value {
             Kind::MANIFEST => Self::Pushed(canonical::decode(bytes)?),
             Kind::MEMBER => Self::Member(canonical::decode(bytes)?),
             Kind::ROBOT => Self::Robot(canonical::decode(bytes)?),
+            Kind::ROLE => Self::Role(canonical::decode(bytes)?),
             Kind::USER => Self::User(canonical::decode(bytes)?),
+            Kind::GROUP => Self::Group(canonical::decode(bytes)?),
+            Kind::LABEL => Self::Label(canonical::decode(bytes)?),
+            Kind::CONFIGURATION => Self::Configured(canonical::decode(bytes)?),
             Kind::DENIAL => Self::Denial(canonical::decode(bytes)?),
             Kind::QUOTA => Self::Quota(canonical::decode(bytes)?),
             Kind::RULES => Self::Rules(canonical::decode(bytes)?),
             Kind::POLICY => Self::Policy(canonical::decode(bytes)?),
             _ => Self::Opaque(bytes.to_vec()),
         })
+    }
+
+    /// The one encoding of it.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Grant(value) => canonical::encode(value),
+            Self::Revocation(value) => canonical::encode(value),
+            Self::Endorsement(value) => canonical::encode(value),
+            Self::Suspension(value) => canonical::encode(value),
+            Self::Farewell(value) => canonical::encode(value),
+            Self::Project(value) => canonical::encode(value),
+            Self::Tagged(value) => canonical::encode(value),
+            Self::Pushed(value) => canonical::encode(value),
+            Self::Member(value) => canonical::encode(value),
+            Self::Robot(value) => canonical::encode(value),
+            Self::Role(value) => canonical::encode(value),
+            Self::User(value) => canonical::encode(value),
+            Self::Group(value) => canonical::encode(value),
+            Self::Label(value) => canonical::encode(value),
+            Self::Configured(value) => canonical::encode(value),
+            Self::Denial(value) => canonical::encode(value),
+            Self::Quota(value) => canonical::encode(value),
+            Self::Rules(value) => canonical::encode(value),
+            Self::Policy(value) => canonical::encode(value),
+            Self::Opaque(bytes) => bytes.clone(),
+        }
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Kept, Rank, Topic, View};
-use crate::record::value::{Denial, Life, Member, Project, Robot, User, Value};
+use crate::record::governed::{CustomRole, Member, Robot, User};
+use crate::record::value::{Denial, Life, Project, Value};
 use crate::record::{Kind, RecordId, Records};
 
 /// What a head says.
@@ -23,6 +24,7 @@ pub fn effective(kind: Kind, mut heads: Vec<Said>) -> Option<Value> {
     match kind {
         Kind::MEMBER => member(&heads),
         Kind::ROBOT => robot(&heads),
+        Kind::ROLE => role(&heads),
         Kind::USER => user(&heads),
         Kind::PROJECT => project(&heads),
         Kind::DENIAL => denial(&heads),
@@ -30,26 +32,22 @@ pub fn effective(kind: Kind, mut heads: Vec<Said>) -> Option<Value> {
     }
 }
 
-/// Least role; a removal takes all rights.
+/// The values of all heads, least first, when each is of one type and none is a delete.
+fn all<'h, T>(heads: &'h [Said], of: impl Fn(&'h Value) -> Option<&'h T>) -> Option<Vec<&'h T>> {
+    let values: Option<Vec<&T>> = heads.iter().map(|head| of(head.value.as_ref()?)).collect();
+    values.filter(|values| !values.is_empty())
+}
+
+/// What each of the roles said allows; a removal takes all rights.
 fn member(heads: &[Said]) -> Option<Value> {
-    let roles = heads.iter().map(|head| match &head.value {
-        Some(Value::Member(member)) => Some(member.role),
-        _ => None,
-    });
-    let least = roles.collect::<Option<Vec<_>>>()?.into_iter().min()?;
-    Some(Value::Member(Member { role: least }))
+    let members = all(heads, |value| if let Value::Member(member) = value { Some(member) } else { None })?;
+    let roles = members.iter().flat_map(|member| member.roles.iter().copied()).collect();
+    Some(Value::Member(Member { roles, ..(*members.last()?).clone() }))
 }
 
 /// Only what all permit, until the earliest end; a delete takes all.
 fn robot(heads: &[Said]) -> Option<Value> {
-    let robots: Option<Vec<&Robot>> = heads
-        .iter()
-        .map(|head| match &head.value {
-            Some(Value::Robot(robot)) => Some(robot),
-            _ => None,
-        })
-        .collect();
-    let robots = robots?;
+    let robots = all(heads, |value| if let Value::Robot(robot) = value { Some(robot) } else { None })?;
     let (first, rest) = robots.split_first()?;
     let mut permissions: BTreeSet<&String> = first.permissions.iter().collect();
     for robot in rest {
@@ -59,22 +57,30 @@ fn robot(heads: &[Said]) -> Option<Value> {
         permissions: permissions.into_iter().cloned().collect(),
         disabled: robots.iter().any(|robot| robot.disabled),
         expires: robots.iter().filter_map(|robot| robot.expires).min(),
+        generation: robots.iter().map(|robot| robot.generation).max()?,
+        ..(*robots.last()?).clone()
     }))
+}
+
+/// Only what all permit; a delete takes all.
+fn role(heads: &[Said]) -> Option<Value> {
+    let roles = all(heads, |value| if let Value::Role(role) = value { Some(role) } else { None })?;
+    let (first, rest) = roles.split_first()?;
+    let mut permissions = first.permissions.clone();
+    for role in rest {
+        permissions.retain(|permission| role.permissions.contains(permission));
+    }
+    Some(Value::Role(CustomRole { permissions, ..(*roles.last()?).clone() }))
 }
 
 /// Administrator if all say so, shut out if any does; a delete takes all.
 fn user(heads: &[Said]) -> Option<Value> {
-    let users: Option<Vec<&User>> = heads
-        .iter()
-        .map(|head| match &head.value {
-            Some(Value::User(user)) => Some(user),
-            _ => None,
-        })
-        .collect();
-    let users = users.filter(|users| !users.is_empty())?;
+    let users = all(heads, |value| if let Value::User(user) = value { Some(user) } else { None })?;
     Some(Value::User(User {
         administrator: users.iter().all(|user| user.administrator),
         disabled: users.iter().any(|user| user.disabled),
+        generation: users.iter().map(|user| user.generation).max()?,
+        ..(*users.last()?).clone()
     }))
 }
 

@@ -1,7 +1,8 @@
 //! Projects closed, made again, and filled beyond their quota while others did not know.
 
 use protocol::ledger::WriteError;
-use protocol::record::value::{Life, Quota, Value};
+use protocol::record::governed::Quota;
+use protocol::record::value::{Life, Value};
 use protocol::record::{Kind, RecordId, RecordKey, ScopeId};
 use protocol::view::{Named, Topic};
 
@@ -106,7 +107,7 @@ fn two_projects_of_one_name_are_shown_and_the_first_made_is_meant() {
 fn over_quota_after_a_merge_nothing_is_refused_retroactively() {
     let (mut islands, scope) = Islands::with_project(&["paris", "oslo"]);
     let topic = Topic { scope, kind: Kind::QUOTA, key: RecordKey::single() };
-    let quota = islands.act_value("root", &topic, &Quota { bytes: Some(150) });
+    let quota = islands.act_value("root", &topic, &Quota { bytes: Some(150), ..Quota::default() });
     islands.sync_all();
     let mut matter = vec![quota];
     for site in ["paris", "oslo"] {
@@ -130,8 +131,8 @@ fn over_quota_after_a_merge_nothing_is_refused_retroactively() {
     islands
         .act("oslo", |ledger, now| ledger.delete_manifest(scope, &super::islands::repository(), &digest, "x", now))
         .unwrap();
-    let lowered = islands.act_value("north", &topic, &Quota { bytes: Some(1) });
-    let raised = islands.act_value("south", &topic, &Quota { bytes: Some(1000) });
+    let lowered = islands.act_value("north", &topic, &Quota { bytes: Some(1), ..Quota::default() });
+    let raised = islands.act_value("south", &topic, &Quota { bytes: Some(1000), ..Quota::default() });
     islands.sync_all();
     islands.story().in_every_order(&[quota, lowered, raised], |ledger| {
         let usage = ledger.view().usage(ledger.set(), &scope);

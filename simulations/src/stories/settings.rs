@@ -6,7 +6,8 @@ use protocol::Timestamp;
 use protocol::canonical;
 use protocol::identity::Signature;
 use protocol::ledger::Ledger;
-use protocol::record::value::{Denial, Member, Role, Value};
+use protocol::record::governed::Member;
+use protocol::record::value::{Denial, Value};
 use protocol::record::{
     Held, HybridTime, Kind, Parcel, Record, RecordId, RecordKey, Records, ScopeId, ValueHash, ValueRef,
 };
@@ -15,54 +16,60 @@ use protocol::view::{Kept, Topic};
 
 use super::islands::{Forged, Islands, image, key, named, repository, secret, tag_topic, view_of, void, voids};
 
+// As Harbor counts its roles.
+const ADMIN: u32 = 1;
+const DEVELOPER: u32 = 2;
+const GUEST: u32 = 3;
+const MAINTAINER: u32 = 4;
+
 fn member(scope: ScopeId, who: &str) -> Topic {
     Topic { scope, kind: Kind::MEMBER, key: RecordKey::named(who) }
 }
 
-fn set(islands: &mut Islands, at: &str, scope: ScopeId, role: Option<Role>) -> RecordId {
-    let member = role.map(|role| Member { role });
+fn set(islands: &mut Islands, at: &str, scope: ScopeId, role: Option<u32>) -> RecordId {
+    let member = role.map(|role| Member { roles: [role].into(), ..Member::default() });
     islands.act(at, |ledger, now| ledger.set_member(scope, "ann", member.as_ref(), "admin", now)).unwrap()
 }
 
-fn role(ledger: &Ledger, scope: ScopeId) -> Option<Role> {
+fn role(ledger: &Ledger, scope: ScopeId) -> Vec<u32> {
     match ledger.view().in_force(ledger.set(), &member(scope, "ann")) {
-        Some(Value::Member(member)) => Some(member.role),
-        _ => None,
+        Some(Value::Member(member)) => member.roles.into_iter().collect(),
+        _ => Vec::new(),
     }
 }
 
 #[test]
 fn a_member_removed_against_a_role_edit_is_out_until_someone_decides() {
     let (mut islands, scope) = Islands::with_project(&["paris", "oslo"]);
-    let made = set(&mut islands, "root", scope, Some(Role::Developer));
+    let made = set(&mut islands, "root", scope, Some(DEVELOPER));
     islands.sync_all();
     let removed = set(&mut islands, "paris", scope, None);
-    let edited = set(&mut islands, "oslo", scope, Some(Role::Maintainer));
+    let edited = set(&mut islands, "oslo", scope, Some(MAINTAINER));
     islands.sync_all();
     islands.all_agree();
     islands.story().in_every_order(&[made, removed, edited], |ledger| {
         let view = ledger.view().topic(&member(scope, "ann"));
-        assert_eq!((role(ledger, scope), view.heads, view.deletes), (None, 1, 1));
+        assert_eq!((role(ledger, scope), view.heads, view.deletes), (vec![], 1, 1));
     });
-    let decided = set(&mut islands, "south", scope, Some(Role::Guest));
+    let decided = set(&mut islands, "south", scope, Some(GUEST));
     islands.sync_all();
     islands.story().in_every_order(&[made, removed, edited, decided], |ledger| {
-        assert_eq!(role(ledger, scope), Some(Role::Guest));
+        assert_eq!(role(ledger, scope), [GUEST]);
     });
 }
 
 #[test]
-fn two_role_edits_at_once_leave_the_lesser_role_in_force() {
+fn two_role_edits_at_once_leave_what_both_allow() {
     let (mut islands, scope) = Islands::with_project(&["paris", "oslo"]);
-    let lesser = set(&mut islands, "paris", scope, Some(Role::Guest));
-    let greater = set(&mut islands, "oslo", scope, Some(Role::Admin));
+    let lesser = set(&mut islands, "paris", scope, Some(GUEST));
+    let greater = set(&mut islands, "oslo", scope, Some(ADMIN));
     let denial = Topic { scope, kind: Kind::DENIAL, key: RecordKey::hash(&[1; 32]) };
     let say = |denied| Denial { denied, reason: "CVE".into() };
     let denied = islands.act_value("paris", &denial, &say(true));
     let allowed = islands.act_value("oslo", &denial, &say(false));
     islands.sync_all();
     islands.story().in_every_order(&[lesser, greater, denied, allowed], |ledger| {
-        assert_eq!(role(ledger, scope), Some(Role::Guest));
+        assert_eq!(role(ledger, scope), [ADMIN, GUEST]);
         let in_force = ledger.view().in_force(ledger.set(), &denial);
         assert!(matches!(in_force, Some(Value::Denial(denial)) if denial.denied));
     });
@@ -71,14 +78,14 @@ fn two_role_edits_at_once_leave_the_lesser_role_in_force() {
 #[test]
 fn a_member_removed_against_a_push_of_hers_ends_admission_and_the_push_stands() {
     let (mut islands, scope) = Islands::with_project(&["paris", "oslo"]);
-    let made = set(&mut islands, "root", scope, Some(Role::Developer));
+    let made = set(&mut islands, "root", scope, Some(DEVELOPER));
     islands.sync_all();
     let removed = set(&mut islands, "paris", scope, None);
     let (tag, digest) = ("v1".parse().unwrap(), Some(image("ann's")));
     let push = islands.act("oslo", |ledger, now| ledger.tag(scope, &repository(), &tag, digest, "ann", now)).unwrap();
     islands.sync_all();
     islands.story().in_every_order(&[made, removed, push], |ledger| {
-        assert_eq!((role(ledger, scope), named(ledger, scope, "v1")), (None, Some(image("ann's"))));
+        assert_eq!((role(ledger, scope), named(ledger, scope, "v1")), (vec![], Some(image("ann's"))));
         // It can be listed.
         let record = ledger.set().get(&push).unwrap().record;
         assert_eq!(record.body().unwrap().actor, "ann");

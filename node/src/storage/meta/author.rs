@@ -74,14 +74,7 @@ impl Author {
     /// A project that is about to be made: its scope, and what its record says.
     pub(super) fn project(&self, project: &Project) -> (ScopeId, Vec<u8>) {
         let nonce = self.random();
-        let settings = Settings {
-            public: project.public,
-            sparse: project.sparse,
-            created: project.created,
-            mode: TagMode::Converge,
-            epoch: 0,
-            reopens: None,
-        };
+        let settings = Settings::new(project.created, project.public, project.sparse);
         let value = value::Project { name: project.name.clone(), nonce, life: Life::Open(settings) };
         (ScopeId::project(&self.mesh(), &project.name, &nonce), canonical::encode(&value))
     }

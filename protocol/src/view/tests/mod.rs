@@ -103,7 +103,7 @@ impl Judge for Fake {
 }
 
 fn open(mode: TagMode, epoch: u32) -> Settings {
-    Settings { public: true, sparse: false, created: Timestamp(1), mode, epoch, reopens: None }
+    Settings { mode, epoch, ..Settings::new(Timestamp(1), true, false) }
 }
 
 fn project_of(name: ProjectName, nonce: [u8; 16], life: Life) -> Vec<u8> {

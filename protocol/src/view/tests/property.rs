@@ -132,7 +132,10 @@ fn said(lines: &[Line]) -> Vec<Said> {
             }
             Word::Garbage { of_project: true } => (of_project, Some(vec![0xff; 3])),
             Word::Garbage { of_project: false } => (manifest(0), Some(vec![0xff; 2000])),
-            Word::Member { removed } => (named(Kind::MEMBER, "eve"), (!removed).then(|| vec![2])),
+            Word::Member { removed } => (
+                named(Kind::MEMBER, "eve"),
+                (!removed).then(|| crate::canonical::encode(&crate::record::governed::Member::default())),
+            ),
             Word::Nameless => (Topic { scope: ScopeId([9; 32]), ..tag("v1") }, Some(names(Some(1), 0, false))),
         };
         let chosen = |at: usize| line.prev & (1 << at.min(6)) != 0;

@@ -3,7 +3,8 @@
 use super::super::{Rank, Said, effective, is_immutable, refuse};
 use super::*;
 use crate::Tag;
-use crate::record::value::{Denial, Member, Quota, Robot, Role, User, Value};
+use crate::record::governed::{CustomRole, Member, Quota, Robot, User};
+use crate::record::value::{Denial, Value};
 
 fn said(n: u8, value: Option<Value>) -> Said {
     Said { rank: Rank { epoch: 0, time: HybridTime(u64::from(n)), id: RecordId([n; 32]) }, value }
@@ -19,18 +20,19 @@ fn both(kind: Kind, one: Option<Value>, other: Option<Value>) -> Option<Value> {
 fn a_member_removed_against_a_role_edit() {
     let (mut world, _) = World::with_project(TagMode::Converge);
     let eve = named(Kind::MEMBER, "eve");
-    let role = |role| canonical::encode(&Member { role });
-    let first = world.write(1, &eve, Some(&role(Role::Developer)), &[]);
-    let edit = world.write(1, &eve, Some(&role(Role::Admin)), &[first]);
+    let of = |roles: &[u32]| Member { roles: roles.iter().copied().collect(), ..Member::default() };
+    let role = |role| canonical::encode(&of(&[role]));
+    let first = world.write(1, &eve, Some(&role(2)), &[]);
+    let edit = world.write(1, &eve, Some(&role(1)), &[first]);
     world.write(2, &eve, None, &[first]);
     assert_eq!(world.live(&eve), Some(edit), "deletes never compete");
     assert_eq!(world.view.in_force(&world.set, &eve), None, "but no right is left");
     let prev = world.view.resolve(&eve);
-    world.write(1, &eve, Some(&role(Role::Guest)), &prev);
-    let member = |role| Some(Value::Member(Member { role }));
-    assert_eq!(world.view.in_force(&world.set, &eve), member(Role::Guest));
-    world.write(2, &eve, Some(&role(Role::Admin)), &prev);
-    assert_eq!(world.view.in_force(&world.set, &eve), member(Role::Guest), "the least of both");
+    world.write(1, &eve, Some(&role(3)), &prev);
+    let member = |roles: &[u32]| Some(Value::Member(of(roles)));
+    assert_eq!(world.view.in_force(&world.set, &eve), member(&[3]));
+    world.write(2, &eve, Some(&role(1)), &prev);
+    assert_eq!(world.view.in_force(&world.set, &eve), member(&[1, 3]), "no more than both allow");
     assert_eq!(world.view.in_force(&world.set, &named(Kind::MEMBER, "nobody")), None);
 }
 
@@ -38,7 +40,8 @@ fn a_member_removed_against_a_role_edit() {
 fn robots_may_what_all_permit() {
     let robot = |permissions: &[&str], disabled, expires: Option<u64>| {
         let permissions = permissions.iter().map(|&text| text.to_owned()).collect();
-        Some(Value::Robot(Robot { permissions, disabled, expires: expires.map(Timestamp) }))
+        let expires = expires.map(Timestamp);
+        Some(Value::Robot(Robot { permissions, disabled, expires, ..Robot::default() }))
     };
     let found =
         both(Kind::ROBOT, robot(&["pull a", "push a"], false, None), robot(&["pull a", "pull b"], true, Some(5)));
@@ -50,10 +53,19 @@ fn robots_may_what_all_permit() {
 
 #[test]
 fn users_denials_visibility_and_the_rest() {
-    let user = |administrator, disabled| Some(Value::User(User { administrator, disabled }));
+    let user = |administrator, disabled| Some(Value::User(User { administrator, disabled, ..User::default() }));
     assert_eq!(both(Kind::USER, user(true, false), user(false, true)), user(false, true));
     assert_eq!(both(Kind::USER, user(true, false), user(true, false)), user(true, false));
     assert_eq!(both(Kind::USER, user(true, false), None), None);
+
+    let user = |generation| Some(Value::User(User { generation, ..User::default() }));
+    assert_eq!(both(Kind::USER, user(2), user(7)), user(7), "what either ended is ended");
+    let role = |permissions: &[&str]| {
+        let permissions = permissions.iter().map(|&text| text.to_owned()).collect();
+        Some(Value::Role(CustomRole { permissions, ..CustomRole::default() }))
+    };
+    assert_eq!(both(Kind::ROLE, role(&["tag:list", "tag:create"]), role(&["tag:list"])), role(&["tag:list"]));
+    assert_eq!(both(Kind::ROLE, role(&["tag:list"]), None), None);
 
     let denial = |denied, reason: &str| Some(Value::Denial(Denial { denied, reason: reason.to_owned() }));
     assert_eq!(both(Kind::DENIAL, denial(true, "old"), denial(false, "new")), denial(true, "old"));
@@ -68,7 +80,7 @@ fn users_denials_visibility_and_the_rest() {
     assert_eq!(both(Kind::PROJECT, project(false, false), project(true, true)), project(false, true));
     assert_eq!(both(Kind::PROJECT, project(true, false), None), project(true, false));
 
-    let quota = |bytes| Some(Value::Quota(Quota { bytes }));
+    let quota = |bytes| Some(Value::Quota(Quota { bytes, ..Quota::default() }));
     assert_eq!(both(Kind::QUOTA, quota(Some(1)), quota(None)), quota(None));
     assert_eq!(both(Kind::QUOTA, quota(Some(1)), None), quota(Some(1)));
 }
@@ -77,7 +89,7 @@ fn users_denials_visibility_and_the_rest() {
 fn each_blob_and_manifest_weighs_once_and_over_quota_voids_nothing() {
     let (mut world, _) = World::with_project(TagMode::Converge);
     let quota = Topic { scope: scope(), kind: Kind::QUOTA, key: RecordKey::single() };
-    world.write(0, &quota, Some(&canonical::encode(&Quota { bytes: Some(230) })), &[]);
+    world.write(0, &quota, Some(&canonical::encode(&Quota { bytes: Some(230), ..Quota::default() })), &[]);
     world.write(1, &manifest(1), Some(&pushed(&[], 3)), &[]);
     let usage = world.view.usage(&world.set, &scope());
     assert_eq!((usage.bytes, usage.is_over()), (130, false));

@@ -22,14 +22,7 @@ pub(crate) struct Forged<'a> {
 
 impl Islands {
     pub(crate) fn project(&mut self, at: &'static str, nonce: u8) -> ScopeId {
-        let settings = Settings {
-            public: true,
-            sparse: false,
-            created: Timestamp(self.now),
-            mode: TagMode::Converge,
-            epoch: 0,
-            reopens: None,
-        };
+        let settings = Settings::new(Timestamp(self.now), true, false);
         let name = "app".parse().unwrap();
         self.act(at, |ledger, now| ledger.create_project(&name, [nonce; 16], settings, "admin", now)).unwrap()
     }

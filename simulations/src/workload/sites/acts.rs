@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use protocol::ledger::{Say, WriteError};
-use protocol::record::value::{Member, Pushed, Role as MemberRole, Settings, TagMode};
+use protocol::record::governed::Member;
+use protocol::record::value::{Pushed, Settings, TagMode};
 use protocol::record::{Kind, RecordId, RecordKey, Records, ScopeId};
 use protocol::view::{Kept, Topic};
 use protocol::{ContentRoot, Digest, MediaType, ProjectName, RepositoryName, Tag};
@@ -113,8 +114,7 @@ impl Site {
         let mut nonce = [0; 16];
         self.rng.fill(&mut nonce);
         let now = self.now();
-        let settings =
-            Settings { public: true, sparse: false, created: now, mode: TagMode::Converge, epoch: 0, reopens: None };
+        let settings = Settings::new(now, true, false);
         let key = self.key();
         let place = self.ledger.next();
         self.ledger.create_project(&name, nonce, settings, "admin", now).map_err(|error| said(&error))?;
@@ -158,8 +158,8 @@ impl Site {
 
     fn change_member(&mut self, scope: ScopeId) -> Done {
         let who = ["ann", "ben"][self.rng.index(2)];
-        let role = [None, Some(MemberRole::Guest), Some(MemberRole::Developer)][self.rng.index(3)];
-        let member = role.map(|role| Member { role });
+        let role = [None, Some(3), Some(2)][self.rng.index(3)];
+        let member = role.map(|role| Member { roles: [role].into(), ..Member::default() });
         let now = self.now();
         let id = self.ledger.set_member(scope, who, member.as_ref(), "admin", now).map_err(|error| said(&error))?;
         Ok(vec![id])

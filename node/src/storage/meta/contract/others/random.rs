@@ -128,8 +128,7 @@ fn apply(others: &mut Others, step: There, now: u64) {
         There::Project(who, q) => {
             let name = if q { "q" } else { "p" }.parse().unwrap();
             let created = at(now);
-            let settings =
-                Settings { public: q, sparse: true, created, mode: TagMode::Converge, epoch: 0, reopens: None };
+            let settings = Settings::new(created, q, true);
             let nonce = [u8::try_from(now % 256).unwrap(); 16];
             let _ = others.ledger(who).create_project(&name, nonce, settings, "other", created);
         }
