@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::judged::{Judged, opens_binding};
 use super::{Kept, Topic, View, fingerprint};
-use crate::record::value::{Life, Project, TagMode, Value};
+use crate::record::value::{Life, Project, Settings, TagMode, Value};
 use crate::record::{HybridTime, Kind, MeshId, RecordId, Records, ScopeId};
 use crate::{ProjectName, Timestamp};
 
@@ -181,6 +181,44 @@ impl<K: Kept> View<K> {
         let Value::Project(project) = self.in_force(records, &Topic::project(*scope))? else { return None };
         let Life::Open(settings) = project.life else { return None };
         Some((settings.mode, settings.epoch))
+    }
+
+    /// What a record that closes a project says, by who saw what is here; `None` when none is in force.
+    #[must_use]
+    pub fn closing(&self, records: &impl Records, scope: &ScopeId) -> Option<Project> {
+        let Value::Project(project) = self.in_force(records, &Topic::project(*scope))? else { return None };
+        let Census { seen, fingerprint } = self.census(scope);
+        Some(Project { life: Life::Closed { seen, fingerprint }, ..project })
+    }
+
+    /// What a record that opens a closed project again says: its settings as they were said last, and that it undoes the
+    /// last record that closed it. Of several closed projects of a name, the one closed last. `None` when there is none,
+    /// or one of that name is open.
+    #[must_use]
+    pub fn reopening(&self, records: &impl Records, name: &ProjectName) -> Option<(ScopeId, Project)> {
+        let Named { open, closed } = self.named(name);
+        if !open.is_empty() {
+            return None;
+        }
+        let time = |id: &RecordId| records.get(id).map(|held| held.record.time());
+        let closings = closed.into_iter().flat_map(|scope| {
+            let closings: Vec<RecordId> = self.facts(&scope).closings().collect();
+            closings.into_iter().map(move |id| (id, scope))
+        });
+        let (closing, scope) = closings.max_by_key(|(id, _)| (time(id), *id))?;
+        let topic = Topic::project(scope);
+        let mut versions = self.versions(records, &topic);
+        versions.retain(|version| version.void.is_none());
+        versions.sort_by_key(|version| version.rank);
+        versions.iter().rev().find_map(|version| {
+            match Value::read(topic.kind, records.get(&version.rank.id)?.value.as_deref()?).ok()? {
+                Value::Project(Project { name, nonce, life: Life::Open(settings) }) => {
+                    let settings = Settings { reopens: Some(closing), ..settings };
+                    Some((scope, Project { name, nonce, life: Life::Open(settings) }))
+                }
+                _ => None,
+            }
+        })
     }
 
     /// What a name stands for. It means the open project that was made first.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use protocol::Digest;
 use protocol::canonical;
 use protocol::identity::{NodeKey, NodeSecret};
-use protocol::record::value::{self, BlobClaim, Life, MAX_CHILDREN, Pushed, Settings, TagMode, Tagged};
+use protocol::record::value::{self, BlobClaim, Life, MAX_CHILDREN, Pushed, Settings, Tagged};
 use protocol::record::{
     Draft, HybridClock, HybridTime, Incarnation, MAX_ACTOR, MAX_PREV, MAX_VALUE, Malformed, MeshId, Position,
     RaiseBound, Record, RecordId, ScopeId,

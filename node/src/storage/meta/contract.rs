@@ -4,6 +4,7 @@
 //! The promises stand at [`super::MetaStore`].
 
 mod blobs;
+mod entries;
 mod garbage;
 mod manifests;
 mod others;

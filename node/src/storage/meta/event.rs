@@ -82,4 +82,50 @@ pub enum What {
         /// The record that was chosen.
         record: String,
     },
+    /// Someone changed who may do what, or how things are set.
+    Governed(Box<Governed>),
+}
+
+/// What happened to something that is governed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Governed {
+    /// What kind of thing.
+    pub kind: GovernedKind,
+    /// What was done.
+    pub operation: Operation,
+    /// What it is called.
+    pub name: String,
+    /// The project it is in.
+    pub project: Option<ProjectName>,
+    /// What it was, as JSON, where that is small. Never a secret.
+    pub before: Option<String>,
+    /// What it is since.
+    pub after: Option<String>,
+}
+
+/// Kinds of things that are governed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each is named as what it is")]
+pub enum GovernedKind {
+    Project,
+    Repository,
+    User,
+    Group,
+    Member,
+    Robot,
+    Role,
+    Quota,
+    Label,
+    Configuration,
+}
+
+/// What was done to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each is named as what it is")]
+pub enum Operation {
+    Create,
+    Update,
+    Delete,
 }

@@ -18,6 +18,7 @@ mod author;
 pub mod check;
 #[cfg(test)]
 mod contract;
+pub mod entry;
 mod event;
 mod intent;
 pub mod memory;
@@ -39,7 +40,8 @@ use protocol::{ContentRoot, Digest, MediaType, ProjectName, Reference, Repositor
 use serde::{Deserialize, Serialize};
 
 pub use author::Author;
-pub use event::{Event, What};
+pub use entry::{Amend, Amended, Entry, Write};
+pub use event::{Event, Governed, GovernedKind, Operation, What};
 pub use intent::{
     Choice, ChooseHead, Chosen, DecideTag, Decided, DeletedManifest, DeletedTag, LinkBlob, MountBlob, Needed,
     PublishManifest, Published, Taken, UnlinkedBlob,
@@ -482,6 +484,16 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Forgets events up to and including `seq`: they are durable elsewhere.
     fn acknowledge(&self, seq: u64) -> Answer<'_, ()>;
+
+    /// What is in force about who may do what: every topic whose entry changed after `after`, once, in the order of
+    /// their last changes, at most `limit`. After 0: all there ever was.
+    fn entries(&self, after: u64, limit: usize) -> Answer<'_, Vec<Entry>>;
+
+    /// Changes what is in force, when nothing changed since its author looked.
+    fn amend(&self, amend: Amend) -> Answer<'_, Amended>;
+
+    /// What an [`Amend`] kept for this node alone under a name.
+    fn local(&self, name: String) -> Answer<'_, Option<Vec<u8>>>;
 
     /// Takes in records that others signed, whose signatures the caller has checked, with the values that are here. Those
     /// of authors who never had a grant are left out, and told. What nothing keeps any more by them goes as by

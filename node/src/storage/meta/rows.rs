@@ -70,6 +70,15 @@ pub(super) struct RepositoryRow {
     pub(super) since: Timestamp,
 }
 
+/// What is in force of a topic.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct EntryRow {
+    /// The number of its last change.
+    pub(super) at: u64,
+    /// Its value; `None`: nothing any more.
+    pub(super) value: Option<Vec<u8>>,
+}
+
 /// Figures that are kept up with each intent, because finding them out would be a scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Totals {
@@ -79,6 +88,8 @@ pub(super) struct Totals {
     pub(super) next_event: u64,
     /// The last number given to a record or a topic.
     pub(super) numbers: u64,
+    /// The number of the last change of an entry.
+    pub(super) entries: u64,
 }
 
 /// Writes a row; `None` when its type can't be written, which is a mistake in its type.

@@ -19,11 +19,13 @@ use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, T
 
 use super::author::{self, Pen};
 use super::{
-    Act, Answer, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict, Counts, DecideTag, Decided, DeletedManifest,
-    DeletedTag, Event, LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest, Published,
-    RecordAt, Referrer, StoredManifest, TagVersion, Taken, TextRoom, Topic, UnlinkedBlob, Verdict, What,
+    Act, Amend, Amended, Answer, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict, Counts, DecideTag, Decided,
+    DeletedManifest, DeletedTag, Entry, Event, LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project,
+    PublishManifest, Published, RecordAt, Referrer, StoredManifest, TagVersion, Taken, TextRoom, Topic, UnlinkedBlob,
+    Verdict, What,
 };
 
+mod entries;
 mod records;
 
 /// The engine. Cheap to clone; all clones are the same one.
@@ -44,6 +46,8 @@ struct State {
     candidates: BTreeSet<Candidate>,
     outbox: BTreeMap<u64, Event>,
     next_event: u64,
+    entries: entries::Entries,
+    local: BTreeMap<String, Vec<u8>>,
     /// What the next links answer instead of being done, for tests.
     refusals: Vec<MetaError>,
 }
@@ -66,6 +70,8 @@ impl Default for State {
             candidates: BTreeSet::new(),
             outbox: BTreeMap::new(),
             next_event: 0,
+            entries: entries::Entries::default(),
+            local: BTreeMap::new(),
             refusals: Vec::new(),
         }
     }
@@ -578,6 +584,18 @@ impl MetaStore for MemoryMeta {
 
     fn acknowledge(&self, seq: u64) -> Answer<'_, ()> {
         self.answer(|state| state.outbox.retain(|at, _| *at > seq))
+    }
+
+    fn entries(&self, after: u64, limit: usize) -> Answer<'_, Vec<Entry>> {
+        self.answer(|state| state.entries.since(after, limit))
+    }
+
+    fn amend(&self, amend: Amend) -> Answer<'_, Amended> {
+        self.try_answer(|state| state.amend(amend))
+    }
+
+    fn local(&self, name: String) -> Answer<'_, Option<Vec<u8>>> {
+        self.answer(|state| state.local.get(&name).cloned())
     }
 
     fn take_in(&self, heard: Vec<Kept>, due: Timestamp) -> Answer<'_, Taken> {

@@ -61,6 +61,7 @@ impl State {
         let id = record.id();
         self.records.insert(record, value.map(std::sync::Arc::from)).map_err(told)?;
         self.view.insert(&self.records, &self.trust, &id);
+        self.note_entries();
         self.drop_dead(due);
         Ok(())
     }
@@ -88,6 +89,7 @@ impl State {
             self.view.rejudge(&self.records, &self.trust, &Stale { authors, ..Stale::default() });
             if strangers.is_empty() || strangers.len() == before {
                 taken.strangers = strangers.iter().map(|held| held.record.id()).collect();
+                self.note_entries();
                 self.drop_dead(due);
                 self.note_tagged();
                 return Ok(taken);

@@ -67,6 +67,7 @@ impl Writing<'_> {
                 open.look_at(&repository, digest, Cause::Said);
             }
         }
+        self.follow_entries(changed)?;
         self.settle(open, due)
     }
 
@@ -109,6 +110,7 @@ impl Writing<'_> {
         let key = name.as_str().as_bytes();
         let before = self.tables.projects.get::<ProjectRow>(key)?.map(|row| row.scope);
         let scope = meant.as_ref().map(|(scope, _)| *scope);
+        self.follow_project_entry(before, scope)?;
         match meant {
             Some((scope, project)) => self.tables.projects.put(key, &ProjectRow { project, scope })?,
             None => drop(self.tables.projects.remove(key)?),

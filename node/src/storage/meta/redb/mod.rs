@@ -8,6 +8,7 @@
 //! refused, reads go on over what was committed. A write that found no room fails its group alone.
 
 mod backend;
+mod entries;
 mod failure;
 mod follow;
 mod intents;
@@ -45,9 +46,9 @@ use self::shared::Shared;
 use self::tables::{FORMAT, FORMAT_SETTING, View};
 use self::writer::Queue;
 use super::{
-    Act, Answer, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict, Counts, DecideTag, Decided, DeletedManifest,
-    DeletedTag, Event, LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest, Published,
-    RecordAt, Referrer, StoredManifest, TagVersion, Taken, Topic, UnlinkedBlob, Verdict,
+    Act, Amend, Amended, Answer, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict, Counts, DecideTag, Decided,
+    DeletedManifest, DeletedTag, Entry, Event, LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project,
+    PublishManifest, Published, RecordAt, Referrer, StoredManifest, TagVersion, Taken, Topic, UnlinkedBlob, Verdict,
 };
 use crate::storage::Health;
 use crate::workers::Scope;
@@ -395,6 +396,18 @@ impl MetaStore for RedbMeta {
 
     fn acknowledge(&self, seq: u64) -> Answer<'_, ()> {
         self.write(move |writing| writing.tables.outbox.remove_through(&tables::position(seq)))
+    }
+
+    fn entries(&self, after: u64, limit: usize) -> Answer<'_, Vec<Entry>> {
+        self.read(|view| view.entries_since(after, limit))
+    }
+
+    fn amend(&self, amend: Amend) -> Answer<'_, Amended> {
+        self.write(move |writing| writing.amend(&amend))
+    }
+
+    fn local(&self, name: String) -> Answer<'_, Option<Vec<u8>>> {
+        self.read(|view| view.local(&name))
     }
 
     fn take_in(&self, heard: Vec<Held>, due: Timestamp) -> Answer<'_, Taken> {

@@ -96,6 +96,10 @@ tables! {
     /// [`PEN`] → [`crate::storage::meta::author::Pen`], which no copy has; [`CLOCK`] → the last time given out;
     /// [`KEY`] → the key of the author.
     author = "author_1";
+    /// [`crate::storage::meta::entry::key`] → [`rows::EntryRow`].
+    entries = "entries_1";
+    /// [`position`] of the last change of an entry → its key, as it is.
+    entry_changes = "entry_changes_1";
     /// Project → [`rows::ProjectRow`].
     projects = "projects_1";
     /// Project → bytes it holds.
@@ -151,7 +155,7 @@ pub(super) const KEY: &[u8] = b"key";
 /// The setting that holds the format of these tables.
 pub(super) const FORMAT_SETTING: &str = "meta.format";
 /// The format this program writes: the set of tables and what their keys mean.
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 
 /// As what a repository holds bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
