@@ -4,8 +4,9 @@
 //! 1. edges: [`http`], [`cli`]
 //! 2. what the product does: [`registry`]
 //! 3. gates: [`policy`], and under it [`auth`]
-//! 4. ground: [`storage`], [`workers`]
-//! 5. [`telemetry`], and under it [`config`] and [`world`]
+//! 4. who and what is governed: [`directory`]
+//! 5. ground: [`storage`], [`workers`]
+//! 6. [`telemetry`], and under it [`config`] and [`world`]
 //!
 //! [`app`] is the only file that sees everything: it wires the rooms together.
 
@@ -13,6 +14,7 @@ pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod directory;
 pub mod http;
 pub mod policy;
 pub mod registry;

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Rooms of `node`, by floor. An import goes to a lower floor, or stays in its room.
-const FLOORS: [&[&str]; 8] = [
+const FLOORS: [&[&str]; 9] = [
     &["http", "cli"],
     &["registry"],
     &["policy"],
     &["auth"],
+    &["directory"],
     &["storage"],
     &["workers"],
     &["telemetry"],

@@ -12,6 +12,7 @@ use protocol::trust::{Bearing, Trust};
 use protocol::view::{InMemory, Topic, View};
 use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag};
 
+use super::entry::is_governed;
 use super::{Listing, MetaError, MetaStore, Page, RecordAt};
 
 const PAGE: usize = 256;
@@ -43,6 +44,8 @@ struct Expected {
     projects: BTreeMap<ProjectName, super::Project>,
     repositories: BTreeMap<RepositoryName, BTreeMap<Tag, Digest>>,
     manifests: BTreeMap<(RepositoryName, Digest), Option<MediaType>>,
+    /// The scopes that names mean.
+    meant: BTreeSet<ScopeId>,
 }
 
 struct Checking<'a> {
@@ -51,6 +54,8 @@ struct Checking<'a> {
     /// Whether all was said in one life of this node, and no other site was ever let in.
     alone: bool,
     contents: BTreeMap<ProjectName, Vec<Content>>,
+    /// What is in force of what is governed, and of projects, whether their name means them or not.
+    in_force: BTreeMap<Topic, Value>,
     report: Report,
 }
 
@@ -61,13 +66,21 @@ struct Checking<'a> {
 /// [`MetaError`] when something can't be read.
 pub async fn rows_follow_records(meta: &dyn MetaStore) -> Result<Report, MetaError> {
     let trust = Trust::evaluate(meta.author(), []);
-    let mut checking = Checking { meta, trust, alone: true, contents: BTreeMap::new(), report: Report::default() };
+    let mut checking = Checking {
+        meta,
+        trust,
+        alone: true,
+        contents: BTreeMap::new(),
+        in_force: BTreeMap::new(),
+        report: Report::default(),
+    };
     checking.trust().await?;
     checking.read().await?;
     let mut expected = checking.expected();
     checking.projects(&expected.projects).await?;
     checking.tags(std::mem::take(&mut expected.repositories)).await?;
     checking.manifests(&expected.manifests).await?;
+    checking.entries(&expected.meant).await?;
     Ok(checking.report)
 }
 
@@ -123,6 +136,9 @@ impl Checking<'_> {
             let kept = self.meta.heads(&topic).await?;
             let kept: Vec<RecordId> = kept.iter().map(|held| held.record.id()).collect();
             self.hold(kept == heads, || format!("{topic:?} has the heads {heads:?}, kept are {kept:?}"));
+            if is_governed(topic.kind) || topic == Topic::project(topic.scope) {
+                self.in_force.extend(view.in_force(records, &topic).map(|value| (topic, value)));
+            }
         }
         for scope in records.scopes() {
             if let Some(name) = view.facts(&scope).name {
@@ -140,6 +156,7 @@ impl Checking<'_> {
             let made = |content: &&Content| content.project.as_ref().map(|project| (project.created, content.scope));
             let meant = scopes.iter().filter(|content| content.project.is_some()).min_by_key(made);
             if let Some(meant) = meant {
+                expected.meant.insert(meant.scope);
                 expected.projects.extend(meant.project.clone().map(|project| (name, project)));
                 expected.repositories.extend(meant.tags.clone());
             }
@@ -171,6 +188,24 @@ impl Checking<'_> {
             page = Page { after: last, limit: PAGE };
         }
         self.hold(found == *expected, || format!("projects are {found:?}, by the records {expected:?}"));
+        Ok(())
+    }
+
+    /// Entries are what is in force, each told at the number of its last change.
+    async fn entries(&mut self, meant: &BTreeSet<ScopeId>) -> Result<(), MetaError> {
+        let mut found = BTreeMap::new();
+        let mut after = 0;
+        loop {
+            let entries = self.meta.entries(after, PAGE).await?;
+            let Some(last) = entries.last().map(|entry| entry.at) else { break };
+            self.hold(last > after, || format!("an entry of change {last} comes after {after}"));
+            after = last.max(after + 1);
+            found.extend(entries.into_iter().filter_map(|entry| Some((entry.topic, entry.value?))));
+        }
+        let shown = |topic: &Topic| is_governed(topic.kind) || meant.contains(&topic.scope);
+        let expected: BTreeMap<Topic, Value> =
+            std::mem::take(&mut self.in_force).into_iter().filter(|(topic, _)| shown(topic)).collect();
+        self.hold(found == expected, || format!("entries are {found:?}, by the records {expected:?}"));
         Ok(())
     }
 

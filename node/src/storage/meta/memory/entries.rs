@@ -83,6 +83,8 @@ impl State {
         for (topic, value) in says {
             self.say(topic, value.as_deref(), amend.due, &amend.act)?;
         }
+        // What stands in a project that is open again may be known by the word of others alone.
+        self.note_tagged();
         for (name, value) in amend.local {
             match value {
                 Some(value) => drop(self.local.insert(name, value)),

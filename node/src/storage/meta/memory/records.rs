@@ -113,7 +113,7 @@ impl State {
     }
 
     /// A repository of which a tag is known is known.
-    fn note_tagged(&mut self) {
+    pub(super) fn note_tagged(&mut self) {
         let scopes: Vec<ScopeId> = self.project_names().iter().filter_map(|name| self.scope(name)).collect();
         for scope in scopes {
             for (name, tag) in self.records.keys(&scope, Kind::TAG).into_iter().filter_map(|key| key.as_tag()) {

@@ -4,14 +4,15 @@
 use proptest::prelude::*;
 use protocol::Reference;
 use protocol::ledger::Ledger;
-use protocol::record::value::{Pushed, Settings, TagMode};
-use protocol::record::{Held, ScopeId};
+use protocol::record::governed::Member;
+use protocol::record::value::{Pushed, Settings, TagMode, Value};
+use protocol::record::{Held, Kind, RecordKey, ScopeId};
 use protocol::trust::{Compromise, Lists, Revocation, Target, Verdict, list_digest};
 
 use super::super::{Project, Site, act, all, at, blob, manifest, repository, root, tag};
 use super::{Others, hear, meet, scope_of, tell};
 use crate::storage::meta::check::rows_follow_records;
-use crate::storage::meta::{MetaStore, Taken};
+use crate::storage::meta::{Amend, Entry, MetaStore, Taken, Topic, Write};
 
 const NAMES: [&str; 4] = ["m", "n", "index", "o"];
 const REPOSITORIES: [&str; 3] = ["p/a", "p/b", "q/a"];
@@ -51,6 +52,7 @@ enum There {
     Delete(usize, usize, usize),
     Project(usize, bool),
     Close(usize),
+    Member(usize, Option<u32>),
     Reopen(usize),
     Mode(usize, bool),
     Judge(usize, u8),
@@ -63,6 +65,9 @@ enum Here {
     Delete(usize, usize),
     Project(bool),
     DeleteTag(usize),
+    Member(Option<u32>),
+    Close,
+    Reopen,
 }
 
 fn there() -> impl Strategy<Value = There> {
@@ -75,6 +80,7 @@ fn there() -> impl Strategy<Value = There> {
         4 => (who.clone(), repo, what).prop_map(|(who, repo, what)| There::Delete(who, repo, what)),
         2 => (who.clone(), any::<bool>()).prop_map(|(who, q)| There::Project(who, q)),
         1 => who.clone().prop_map(There::Close),
+        2 => (who.clone(), prop::option::of(1..4_u32)).prop_map(|(who, role)| There::Member(who, role)),
         1 => who.clone().prop_map(There::Reopen),
         1 => (who, any::<bool>()).prop_map(|(who, home)| There::Mode(who, home)),
         1 => (1..3_usize, 0..3_u8).prop_map(|(whom, how)| There::Judge(whom, how)),
@@ -88,6 +94,9 @@ fn here() -> impl Strategy<Value = Here> {
         3 => (repo.clone(), what).prop_map(|(repo, what)| Here::Delete(repo, what)),
         2 => any::<bool>().prop_map(Here::Project),
         1 => repo.prop_map(Here::DeleteTag),
+        2 => prop::option::of(1..4_u32).prop_map(Here::Member),
+        1 => Just(Here::Close),
+        1 => Just(Here::Reopen),
     ]
 }
 
@@ -142,6 +151,11 @@ fn apply(others: &mut Others, step: There, now: u64) {
             let Some(scope) = ledger.view().named(&"p".parse().unwrap()).closed.first().copied() else { return };
             let _ = ledger.reopen_project(scope, "other", at(now));
         }
+        There::Member(who, role) => {
+            let ledger = others.ledger(who);
+            let Some(scope) = scope(ledger, 0) else { return };
+            let _ = ledger.set_member(scope, "u1", role.map(member).as_ref(), "other", at(now));
+        }
         There::Mode(who, home) => {
             let ledger = others.ledger(who);
             let Some(scope) = scope(ledger, 0) else { return };
@@ -178,6 +192,22 @@ fn part(ledger: &Ledger, seed: u64) -> Vec<Held> {
     all.into_iter().take(keep).map(|(_, held)| held).collect()
 }
 
+fn member(role: u32) -> Member {
+    Member { roles: [role].into(), ..Member::default() }
+}
+
+/// Changes what is in force, on whatever it is now.
+async fn amend(meta: &dyn MetaStore, now: u64, write: impl FnOnce(Option<ScopeId>) -> Option<Write>) -> String {
+    let entries = meta.entries(0, 9999).await.unwrap();
+    let means_p =
+        |entry: &&Entry| matches!(&entry.value, Some(Value::Project(project)) if project.name.as_str() == "p");
+    let scope = entries.iter().find(means_p).map(|entry| entry.topic.scope);
+    let last = entries.last().map_or(0, |entry| entry.at);
+    let Some(write) = write(scope) else { return String::new() };
+    let (due, act) = (at(now + 30), act(now));
+    format!("{:?}", meta.amend(Amend { at: last, writes: vec![write], local: vec![], tell: vec![], due, act }).await)
+}
+
 async fn ask(meta: &dyn MetaStore, step: Here, now: u64) -> String {
     let told = match step {
         Here::Push(repo, what, tags) => {
@@ -195,6 +225,16 @@ async fn ask(meta: &dyn MetaStore, step: Here, now: u64) -> String {
             let repo = repository(REPOSITORIES[repo]);
             format!("{:?}", meta.delete_tag(&repo, &tag("t"), at(now + 30), act(now)).await)
         }
+        Here::Member(role) => {
+            let topic = |scope| Topic { scope, kind: Kind::MEMBER, key: RecordKey::named("u1") };
+            let write = |topic| match role {
+                Some(role) => Write::Put(topic, Value::Member(member(role)).encode()),
+                None => Write::Delete(topic),
+            };
+            amend(meta, now, |scope| scope.map(topic).map(write)).await
+        }
+        Here::Close => amend(meta, now, |_| Some(Write::Close { project: "p".parse().unwrap(), full: true })).await,
+        Here::Reopen => amend(meta, now, |_| Some(Write::Reopen("p".parse().unwrap()))).await,
         Here::Project(q) => {
             let name = if q { "q" } else { "p" }.parse().unwrap();
             let project = Project { name, public: false, sparse: true, created: at(now) };
@@ -219,6 +259,11 @@ async fn state(meta: &dyn MetaStore) -> Vec<String> {
     let conflicts = meta.conflicts(99).await.unwrap();
     let ids = |heads: &[Held]| heads.iter().map(|held| held.record.id()).collect::<Vec<_>>();
     told.extend(conflicts.iter().map(|one| format!("{:?} {} {:?}", one.topic, one.count, ids(&one.heads))));
+    let entries = meta.entries(0, 9999).await.unwrap();
+    let mut entries: Vec<String> =
+        entries.iter().filter_map(|entry| Some(format!("{:?} {:?}", entry.topic, entry.value.as_ref()?))).collect();
+    entries.sort_unstable();
+    told.extend(entries);
     told.push(format!("{:?}", meta.candidates(at(10_000), None, 999).await));
     told
 }

@@ -1,0 +1,176 @@
+//! Who and what is governed here: projects, people, groups, robots, roles, members, labels, quotas, settings.
+//!
+//! The records decide; the store keeps what is in force of them as entries; this room holds all entries in memory
+//! ([`Book`]), so that asking who may do what costs no read of a disk. State: the [`Directory`] owns the one book of a node.
+//! A change is decided purely on the book ([`Draft`]), done by the store only if nothing changed meanwhile, and is in the
+//! book before its caller hears of it: whoever was told that an account is shut out will not see it let in again.
+
+mod book;
+mod draft;
+mod labels;
+mod people;
+mod projects;
+mod robots;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use protocol::record::MeshId;
+
+use crate::storage::Store;
+use crate::storage::meta::{Act, Amend, Amended, MetaError};
+use crate::workers::Scope;
+
+pub use book::{Book, GroupEntry, LabelEntry, ProjectEntry, RobotEntry, RoleEntry, UserEntry};
+pub use draft::{Draft, IdOf};
+pub use labels::NewLabel;
+pub use people::{Profile, USER_ADMIN, verifier_name};
+pub use projects::{NewProject, ProjectChange};
+pub use robots::{MAX_PERMISSIONS, NewRobot, RobotChange};
+
+/// Most entries read at once.
+const PAGE: usize = 4096;
+
+/// How often a change is decided again because another came first.
+const TRIES: usize = 16;
+
+/// Why something about who may do what was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// There is no such thing.
+    #[error("there is no such {0}")]
+    Absent(&'static str),
+    /// One like it is there already.
+    #[error("{0} is there already")]
+    Exists(String),
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// It may not be done, whoever asks.
+    #[error("{0}")]
+    Refused(String),
+    /// The project has repositories.
+    #[error("the project holds {0} repositories: delete them first")]
+    Full(u64),
+    /// Others changed it again and again meanwhile.
+    #[error("others are changing the same at the moment: try again")]
+    Contended,
+    /// The store.
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+}
+
+/// The directory of one node.
+#[derive(Debug)]
+pub struct Directory {
+    store: Arc<Store>,
+    book: RwLock<Book>,
+    /// One change at a time: they would only make each other decide again.
+    turn: tokio::sync::Mutex<()>,
+    scope: Scope,
+}
+
+impl Directory {
+    /// Reads everything that is in force. Changes run in `scope`, so that one whose caller goes away is in the book all
+    /// the same.
+    ///
+    /// # Errors
+    /// [`MetaError`].
+    pub async fn open(store: Arc<Store>, scope: Scope) -> Result<Arc<Self>, MetaError> {
+        let mesh = MeshId::of(&store.meta().author());
+        let mut book = Book::new(mesh);
+        for of in IdOf::ALL {
+            if let Some(bytes) = store.meta().local(of.local()).await? {
+                book.given_out(of, postcard::from_bytes(&bytes).map_err(|_| damaged(&of.local()))?);
+            }
+        }
+        let this = Arc::new(Self { store, book: RwLock::new(book), turn: tokio::sync::Mutex::new(()), scope });
+        this.refresh().await?;
+        Ok(this)
+    }
+
+    /// Looks something up. Whoever asks must not wait meanwhile.
+    pub fn read<T>(&self, ask: impl FnOnce(&Book) -> T) -> T {
+        ask(&self.book.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes in what changed since, by this node's changes or by records of others.
+    ///
+    /// # Errors
+    /// [`MetaError`].
+    pub async fn refresh(&self) -> Result<(), MetaError> {
+        loop {
+            let last = self.read(Book::last);
+            let entries = self.store.meta().entries(last, PAGE).await?;
+            let more = entries.len() == PAGE;
+            if !entries.is_empty() {
+                let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
+                entries.into_iter().for_each(|entry| book.take(entry));
+            }
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Changes something: `decide` says what, on the book as it is then. It is asked again when something else changed
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// What `decide` says, and [`DirectoryError`]; then nothing was changed.
+    pub async fn change<T, E: From<DirectoryError>>(
+        self: &Arc<Self>,
+        act: &Act,
+        decide: impl Fn(&mut Draft<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let _turn = self.turn.lock().await;
+        for _ in 0..TRIES {
+            let (value, amend) = self.read(|book| {
+                let mut draft = Draft::new(book, act.at);
+                let value = decide(&mut draft)?;
+                Ok::<_, E>((value, draft.amend(self.store.due(), act.clone())))
+            })?;
+            let Some(amend) = amend else { return Ok(value) };
+            let this = Arc::clone(self);
+            let amended = self.scope.run("change the directory", async move { this.amend(amend).await }).await;
+            let amended = amended.unwrap_or_else(|lost| Err(MetaError::Engine(lost.to_string())));
+            match amended.map_err(|error| E::from(error.into()))? {
+                Amended::Done => return Ok(value),
+                Amended::Stale => {}
+                Amended::Full(repositories) => return Err(DirectoryError::Full(repositories).into()),
+                Amended::Unknown => return Err(DirectoryError::Absent("project").into()),
+            }
+        }
+        Err(DirectoryError::Contended.into())
+    }
+
+    async fn amend(&self, amend: Amend) -> Result<Amended, MetaError> {
+        let ids = amend.local.clone();
+        let amended = self.store.meta().amend(amend).await?;
+        if amended == Amended::Done {
+            let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
+            for of in IdOf::ALL {
+                let given = ids.iter().find(|(name, _)| *name == of.local()).and_then(|(_, value)| value.as_ref());
+                if let Some(last) = given.and_then(|bytes| postcard::from_bytes(bytes).ok()) {
+                    book.given_out(of, last);
+                }
+            }
+        }
+        self.refresh().await?;
+        Ok(amended)
+    }
+
+    /// What this node keeps of a person's password; `None`: nobody can log in by one.
+    ///
+    /// # Errors
+    /// [`MetaError`].
+    pub async fn verifier(&self, user: u32) -> Result<Option<Vec<u8>>, MetaError> {
+        self.store.meta().local(verifier_name(user)).await
+    }
+}
+
+fn damaged(what: &str) -> MetaError {
+    MetaError::Damaged(format!("{what} can't be read"))
+}
