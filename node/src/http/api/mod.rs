@@ -3,4 +3,7 @@
 //!
 //! Nothing here handles a request or keeps state; handlers are matched over [`route::Operation`].
 
+pub(crate) mod error;
 pub(crate) mod model;
+pub(crate) mod route;
+pub(crate) mod table;
