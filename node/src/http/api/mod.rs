@@ -5,5 +5,9 @@
 
 pub(crate) mod error;
 pub(crate) mod model;
+pub(crate) mod openapi;
+pub(crate) mod paged;
+pub(crate) mod q;
+pub(crate) mod rights;
 pub(crate) mod route;
 pub(crate) mod table;

@@ -400,3 +400,7 @@ fn decode(text: &str) -> Option<String> {
 pub(crate) const fn status(route: &Route) -> StatusCode {
     if route.created { StatusCode::CREATED } else { StatusCode::OK }
 }
+
+#[cfg(test)]
+#[path = "route_tests.rs"]
+mod tests;
