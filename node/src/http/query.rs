@@ -53,13 +53,22 @@ impl<'a> Query<'a> {
         if values.next().is_some() { Err(QueryError::Twice(name)) } else { Ok(first) }
     }
 
+    /// Every pair, in its order.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
     /// Every value of a parameter.
     pub fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| &**value)
     }
 }
 
-fn decode(text: &str) -> Result<Cow<'_, str>, QueryError> {
+/// Takes one percent-encoding off; `+` is a space.
+///
+/// # Errors
+/// [`QueryError::Encoding`].
+pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, QueryError> {
     if !text.bytes().any(|b| b == b'%' || b == b'+') {
         return Ok(Cow::Borrowed(text));
     }

@@ -4,6 +4,8 @@
 //! [`Gate`] makes one. Which right it proves is in its type, so a handler can't use a permit to pull for a push.
 
 mod gate;
+pub mod permission;
+pub mod roles;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use protocol::RepositoryName;
 use crate::auth::{Action, Principal};
 
 pub use gate::{Denied, Gate, MAX_SCOPES};
+pub use permission::{Permission, Resource, Verb};
 
 /// A right a permit can prove over a repository.
 pub trait Right: Send + Sync + 'static {
