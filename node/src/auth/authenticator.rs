@@ -1,8 +1,9 @@
 //! Credentials in, principal out; and tokens for those who ask.
 //!
-//! State: the administrator's verifier and generation and the token key are settings of the store, read once at start.
-//! The cache of verified passwords is this file's own, in memory, bounded, and keyed by an HMAC under a key that lives
-//! as long as the process, so that it holds no password and no hash that could be tried offline.
+//! Who there is, and the generation of each account, is asked of the [`Directory`] at every request, so what ends there
+//! ends here at once. State: the token key is a setting of the store, read once at start. The cache of verified passwords,
+//! failures and sessions are in memory, bounded; the cache is keyed by an HMAC under a key that lives as long as the
+//! process, so that it holds no password and no hash that could be tried offline.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,18 +12,25 @@ use std::time::Duration;
 
 use protocol::Timestamp;
 use protocol::seam::{Clock, Entropy};
-use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
+use super::backoff::Backoff;
 use super::password::{self, Verifier};
+use super::session::Sessions;
 use super::token::{Claims, Key, Reader};
 use super::{ADMIN, Credentials, Kind, Principal, Scope, Secret};
+use crate::directory::{Book, Directory, DirectoryError, Profile, RobotEntry, USER_ADMIN, UserEntry};
 use crate::storage::Store;
-use crate::storage::meta::MetaError;
+use crate::storage::meta::{Act, Credential, MetaError, Via};
 use crate::workers::Scope as Tasks;
 
 /// The audience of our tokens, and the `service` of the challenge.
 pub const SERVICE: &str = "portolan";
+
+/// How robots' names begin unless it is set otherwise.
+pub const ROBOT_PREFIX: &str = "robot$";
 
 /// Log-ins that may wait for their turn on the password pool; more are told to come back.
 const WAITING_LOG_INS: usize = 64;
@@ -34,7 +42,9 @@ const WAITING_OF_ONE: usize = 16;
 /// Verified passwords remembered at most.
 const CACHE_ENTRIES: usize = 4096;
 
-const ADMIN_SETTING: &str = "auth.admin.1";
+/// Minutes after which an unused session of a browser is over, unless it is set otherwise.
+const SESSION_MINUTES: i64 = 60;
+
 const TOKEN_KEY_SETTING: &str = "auth.token-key.1";
 
 /// Why credentials did not make a principal.
@@ -47,9 +57,15 @@ pub enum AuthError {
     /// Too many passwords are being checked at the moment.
     #[error("too many log-ins at the same moment: try again shortly")]
     Busy,
+    /// Too many log-ins failed: the next one is looked at after so long.
+    #[error("too many log-ins failed: try again in {} s", .0.as_secs().max(1))]
+    Slow(Duration),
     /// The account could not be read.
     #[error(transparent)]
     Meta(#[from] MetaError),
+    /// The administrator's account could not be made.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
 }
 
 /// A token that was issued.
@@ -79,6 +95,8 @@ pub struct AuthRules {
 pub struct OpenAuth {
     /// Holds the settings.
     pub store: Arc<Store>,
+    /// Who there is.
+    pub directory: Arc<Directory>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Keys, salts, passwords.
@@ -89,25 +107,19 @@ pub struct OpenAuth {
     pub rules: AuthRules,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
-struct Account {
-    verifier: Verifier,
-    generation: u64,
-}
-
 /// Turns credentials into principals. One a node.
 #[derive(Debug)]
 pub struct Authenticator {
     parts: OpenAuth,
-    admin: Account,
     tokens: Reader,
-    /// The administrator's name, shared by all its principals.
-    admin_name: Arc<str>,
+    sessions: Sessions,
     cache_key: Key,
     cache: Mutex<HashMap<[u8; 32], Duration>>,
+    backoff: Mutex<Backoff>,
     turns: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     shares: Shares,
+    operator: Arc<str>,
 }
 
 /// Log-ins of each party that wait or are checked; no entry for those without.
@@ -132,62 +144,56 @@ impl Drop for Share {
     }
 }
 
-impl std::fmt::Debug for Account {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Account(generation {})", self.generation)
-    }
-}
-
 impl Authenticator {
-    /// Reads the administrator's account, or makes it. `password` is what the operator set in the environment: it
-    /// becomes the administrator's password if it is not already, which ends every token and session of before.
-    /// Returns a password when one was made up: it is shown once and kept nowhere.
+    /// Reads the token key, or makes it, and sees to it that there is an administrator. `password` is what the operator
+    /// set in the environment: it becomes the administrator's password if it is not already, which ends every token and
+    /// session of before. Returns a password when one was made up: it is shown once and kept nowhere.
     ///
     /// # Errors
-    /// [`AuthError::Meta`].
+    /// [`AuthError::Meta`], [`AuthError::Directory`].
     pub async fn open(parts: OpenAuth, password: Option<Secret>) -> Result<(Self, Option<Secret>), AuthError> {
-        let (admin, made_up) = Self::open_admin(&parts, password).await?;
         let tokens = Self::open_token_key(&parts).await?;
-        let cache_key = Self::random_key(&parts)?;
-        let turns = Arc::new(Semaphore::new(parts.rules.password_checks.max(1)));
-        let waiting = Arc::new(Semaphore::new(WAITING_LOG_INS));
+        let (cache_key, session_key) = (Self::random_key(&parts)?, Self::random_key(&parts)?);
         let this = Self {
-            parts,
-            admin,
             tokens: Reader::new(tokens),
-            admin_name: ADMIN.into(),
+            sessions: Sessions::new(session_key),
             cache_key,
             cache: Mutex::default(),
-            turns,
-            waiting,
+            backoff: Mutex::default(),
+            turns: Arc::new(Semaphore::new(parts.rules.password_checks.max(1))),
+            waiting: Arc::new(Semaphore::new(WAITING_LOG_INS)),
             shares: Shares::default(),
+            operator: "operator".into(),
+            parts,
         };
+        let made_up = this.open_admin(password).await?;
         Ok((this, made_up))
     }
 
-    async fn open_admin(parts: &OpenAuth, set: Option<Secret>) -> Result<(Account, Option<Secret>), AuthError> {
-        let stored: Option<Account> = match parts.store.meta().setting(ADMIN_SETTING).await? {
-            Some(bytes) => Some(postcard::from_bytes(&bytes).map_err(|_| damaged(ADMIN_SETTING))?),
-            None => None,
-        };
+    async fn open_admin(&self, set: Option<Secret>) -> Result<Option<Secret>, AuthError> {
+        let directory = &self.parts.directory;
+        let is_there = directory.read(|book| book.user_by_id(USER_ADMIN).is_some());
+        let stored = self.verifier_of(USER_ADMIN).await?;
         let (password, made_up) = match (set, &stored) {
-            (Some(set), Some(account)) if verify(parts, &account.verifier, &set).await? => {
-                return Ok((account.clone(), None));
-            }
+            (Some(set), Some(verifier)) if is_there && self.verify(verifier.clone(), &set).await? => return Ok(None),
             (Some(set), _) => (set, None),
-            (None, Some(account)) => return Ok((account.clone(), None)),
-            (None, None) => {
-                let random = password::random(&*parts.entropy);
+            (None, Some(_)) if is_there => return Ok(None),
+            (None, _) => {
+                let random = password::random(&*self.parts.entropy);
                 (random.clone(), Some(random))
             }
         };
-        let entropy = Arc::clone(&parts.entropy);
-        let verifier = parts.tasks.run_blocking("hash password", move || Verifier::new(&password, &*entropy)).await;
-        let verifier = verifier.map_err(lost)?.map_err(|_| damaged(ADMIN_SETTING))?;
-        let account = Account { verifier, generation: stored.map_or(1, |account| account.generation + 1) };
-        let bytes = postcard::to_stdvec(&account).map_err(|_| damaged(ADMIN_SETTING))?;
-        parts.store.meta().put_setting(ADMIN_SETTING, bytes).await?;
-        Ok((account, made_up))
+        let verifier = self.new_verifier(&password).await?;
+        let (actor, request) = (Arc::from("portolan"), Arc::from("start"));
+        let act = Act { actor, at: self.parts.clock.now(), request, via: Via::default() };
+        let profile = Profile { real_name: "Administrator".into(), ..Profile::default() };
+        directory
+            .change(&act, |draft| match draft.book.user_by_id(USER_ADMIN) {
+                Some(_) => draft.set_verifier(USER_ADMIN, verifier.clone()),
+                None => draft.create_user(ADMIN, &profile, true, verifier.clone()).map(drop),
+            })
+            .await?;
+        Ok(made_up)
     }
 
     async fn open_token_key(parts: &OpenAuth) -> Result<Key, AuthError> {
@@ -204,7 +210,7 @@ impl Authenticator {
     fn random_key(parts: &OpenAuth) -> Result<Key, AuthError> {
         let mut bytes = [0; 32];
         parts.entropy.fill(&mut bytes);
-        Key::new(&bytes).ok_or_else(|| damaged("cache key").into())
+        Key::new(&bytes).ok_or_else(|| damaged("a key of this process").into())
     }
 
     /// Who is asking. `party`: the address, or the network, the request came from, which has a share of the places
@@ -215,28 +221,58 @@ impl Authenticator {
     pub async fn authenticate(&self, credentials: &Credentials, party: Option<IpAddr>) -> Result<Principal, AuthError> {
         match credentials {
             Credentials::None => Ok(Principal::anonymous()),
-            Credentials::LocalOperator => Ok(self.administrator(None, true)),
+            Credentials::LocalOperator => Ok(self.principal(Kind::Operator, &self.operator, Credential::Socket)),
             Credentials::Bearer(token) => self.by_token(token),
+            Credentials::Session(id) => self.by_session(id),
             Credentials::Basic { name, password } => self.by_password(name, password, party).await,
         }
     }
 
-    fn administrator(&self, scopes: Option<Arc<[Scope]>>, interactive: bool) -> Principal {
-        Principal { kind: Kind::Administrator, name: Arc::clone(&self.admin_name), scopes, interactive }
+    #[expect(clippy::unused_self, reason = "none but an authenticator makes principals")]
+    fn principal(&self, kind: Kind, name: &Arc<str>, credential: Credential) -> Principal {
+        let via = Via { credential, address: None };
+        Principal { kind, name: Arc::clone(name), scopes: None, interactive: true, via }
     }
 
     fn by_token(&self, token: &Secret) -> Result<Principal, AuthError> {
         let claims = self.tokens.open(token.reveal()).ok_or(AuthError::Invalid)?;
-        if &*claims.audience != SERVICE || claims.expires <= self.parts.clock.now() {
+        let now = self.parts.clock.now();
+        if &*claims.audience != SERVICE || claims.expires <= now {
             return Err(AuthError::Invalid);
         }
-        match claims.account.as_deref() {
-            None => Ok(Principal { scopes: Some(Arc::clone(&claims.scopes)), ..Principal::anonymous() }),
-            Some(ADMIN) if claims.generation == self.admin.generation => {
-                Ok(self.administrator(Some(Arc::clone(&claims.scopes)), false))
+        let principal = match claims.account.as_deref() {
+            None => Principal::anonymous(),
+            Some(account) => {
+                let (kind, id) = account.split_at_checked(1).ok_or(AuthError::Invalid)?;
+                let id: u32 = id.parse().map_err(|_| AuthError::Invalid)?;
+                let found = self.parts.directory.read(|book| match kind {
+                    "u" => {
+                        let user = live_user(book, id).filter(|user| user.is.generation == claims.generation)?;
+                        Some(self.principal(Kind::User(id), &user.name, Credential::Token))
+                    }
+                    "r" => {
+                        let robot = live_robot(book, id, now)?;
+                        let is_same = robot.is.is.generation == claims.generation;
+                        is_same.then(|| self.robot(book, robot, Credential::Token))
+                    }
+                    _ => None,
+                });
+                found.ok_or(AuthError::Invalid)?
             }
-            Some(_) => Err(AuthError::Invalid),
-        }
+        };
+        Ok(Principal { scopes: Some(Arc::clone(&claims.scopes)), interactive: false, ..principal })
+    }
+
+    fn by_session(&self, id: &Secret) -> Result<Principal, AuthError> {
+        let (directory, now) = (&self.parts.directory, self.parts.clock.monotonic());
+        let minutes = directory.read(|book| book.configured_number("session_timeout")).unwrap_or(SESSION_MINUTES);
+        let idle = Duration::from_secs(60 * u64::try_from(minutes).unwrap_or_default());
+        let (user, generation) = self.sessions.find(id, idle, now).ok_or(AuthError::Invalid)?;
+        let found = directory.read(|book| {
+            let user = live_user(book, user).filter(|user| user.is.generation == generation)?;
+            Some(self.principal(Kind::User(user.is.id), &user.name, Credential::Session))
+        });
+        found.ok_or(AuthError::Invalid)
     }
 
     async fn by_password(&self, name: &str, password: &Secret, party: Option<IpAddr>) -> Result<Principal, AuthError> {
@@ -244,20 +280,71 @@ impl Authenticator {
         if password.reveal().is_empty() || password.reveal().len() > password::MAX_LEN {
             return Err(AuthError::Invalid);
         }
-        let key = self.cache_key_of(name, password);
-        if self.is_cached(&key) {
-            return Ok(self.administrator(None, true));
+        let now = self.parts.clock.now();
+        let robot = self.parts.directory.read(|book| Some(book.robot_of(robot_name(book, name)?)?.is.is.id));
+        if let Some(id) = robot {
+            return self.by_robot_secret(id, password, now).inspect_err(|_| self.note(name, party, false));
+        }
+        let user = self.parts.directory.read(|book| book.user(name).cloned());
+        let key = user.as_ref().map(|user| self.cache_key_of(user, password));
+        let is_out = user.as_ref().is_some_and(|user| user.is.disabled);
+        if let (Some(user), Some(key)) = (&user, &key)
+            && !is_out
+            && self.is_cached(key)
+        {
+            return Ok(self.principal(Kind::User(user.is.id), &user.name, Credential::Password));
+        }
+        let at = self.parts.clock.monotonic();
+        if let Some(wait) = self.failures().wait(name, party, at) {
+            return Err(AuthError::Slow(wait));
         }
         let _share = self.share(party)?;
         let _waiting = self.waiting.try_acquire().map_err(|_| AuthError::Busy)?;
         let _turn = self.turns.acquire().await.map_err(|_| AuthError::Busy)?;
-        let known = name == ADMIN;
-        let verifier = if known { self.admin.verifier.clone() } else { Verifier::of_nobody() };
-        if !(verify(&self.parts, &verifier, password).await? && known) {
+        let verifier = match &user {
+            Some(user) => self.verifier_of(user.is.id).await?,
+            None => None,
+        };
+        let is_right = self.verify(verifier.unwrap_or_else(Verifier::of_nobody), password).await?;
+        let (Some(user), Some(key)) = (user, key.filter(|_| is_right && !is_out)) else {
+            self.note(name, party, false);
+            return Err(AuthError::Invalid);
+        };
+        // The account may have changed while the password was checked.
+        if self.parts.directory.read(|book| book.user(name).is_none_or(|now| now.is.generation != user.is.generation)) {
             return Err(AuthError::Invalid);
         }
+        self.note(name, party, true);
         self.remember(key);
-        Ok(self.administrator(None, true))
+        Ok(self.principal(Kind::User(user.is.id), &user.name, Credential::Password))
+    }
+
+    fn by_robot_secret(&self, id: u32, secret: &Secret, now: Timestamp) -> Result<Principal, AuthError> {
+        let shown: [u8; 32] = Sha256::digest(secret.reveal().as_bytes()).into();
+        let found = self.parts.directory.read(|book| {
+            let robot = book.robot_by_id(id)?;
+            let is_right: bool = robot.is.is.secret.ct_eq(&shown).into();
+            let robot = live_robot(book, id, now).filter(|_| is_right)?;
+            Some(self.robot(book, robot, Credential::RobotSecret))
+        });
+        found.ok_or(AuthError::Invalid)
+    }
+
+    fn robot(&self, book: &Book, robot: &RobotEntry, credential: Credential) -> Principal {
+        self.principal(Kind::Robot(robot.is.is.id), &full_name(book, robot).into(), credential)
+    }
+
+    fn failures(&self) -> std::sync::MutexGuard<'_, Backoff> {
+        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, name: &str, party: Option<IpAddr>, right: bool) {
+        let at = self.parts.clock.monotonic();
+        if right {
+            self.failures().succeeded(name, party);
+        } else {
+            self.failures().failed(name, party, at);
+        }
     }
 
     /// A place of the party's own share. Who has no address is the operator.
@@ -272,12 +359,11 @@ impl Authenticator {
         Ok(Some(Share { party, shares: Arc::clone(&self.shares) }))
     }
 
-    fn cache_key_of(&self, name: &str, password: &Secret) -> [u8; 32] {
-        // Lengths first: no two (name, password) pairs make one message. The generation ends entries of before.
-        let mut message = Vec::with_capacity(24 + name.len() + password.reveal().len());
-        message.extend_from_slice(&self.admin.generation.to_be_bytes());
-        message.extend_from_slice(&(name.len() as u64).to_be_bytes());
-        message.extend_from_slice(name.as_bytes());
+    fn cache_key_of(&self, user: &UserEntry, password: &Secret) -> [u8; 32] {
+        // Lengths are fixed but the last: no two make one message. The generation ends entries of before.
+        let mut message = Vec::with_capacity(16 + password.reveal().len());
+        message.extend_from_slice(&user.is.generation.to_be_bytes());
+        message.extend_from_slice(&u64::from(user.is.id).to_be_bytes());
         message.extend_from_slice(password.reveal().as_bytes());
         self.cache_key.mac(&message)
     }
@@ -303,35 +389,138 @@ impl Authenticator {
     /// its bearer may do is asked again at each use, so a right that ends, ends for its tokens too.
     ///
     /// # Errors
-    /// [`AuthError::Invalid`] for one who shows a token: tokens make no tokens.
+    /// [`AuthError::Invalid`] for one who shows a token: tokens make no tokens; and for an account that is no more.
     pub fn issue(&self, principal: &Principal, scopes: Vec<Scope>) -> Result<Issued, AuthError> {
         if principal.scopes.is_some() {
             return Err(AuthError::Invalid);
         }
         let issued_at = self.parts.clock.now();
-        let claims = Claims {
-            audience: SERVICE.into(),
-            account: match principal.kind {
-                Kind::Anonymous => None,
-                Kind::Administrator => Some(Arc::clone(&principal.name)),
-            },
-            generation: self.admin.generation,
-            expires: issued_at.plus(self.parts.rules.token_ttl),
-            scopes: scopes.into(),
-        };
+        let (account, generation) = self.parts.directory.read(|book| match principal.kind {
+            Kind::Anonymous => Some((None, 0)),
+            // The operator's clients act for the administrator.
+            Kind::Operator => live_user(book, USER_ADMIN).map(|user| (Some("u1".into()), user.is.generation)),
+            Kind::User(id) => live_user(book, id).map(|user| (Some(format!("u{id}").into()), user.is.generation)),
+            Kind::Robot(id) => {
+                live_robot(book, id, issued_at).map(|robot| (Some(format!("r{id}").into()), robot.is.is.generation))
+            }
+        }).ok_or(AuthError::Invalid)?;
+        let expires = issued_at.plus(self.parts.rules.token_ttl);
+        let claims = Claims { audience: SERVICE.into(), account, generation, expires, scopes: scopes.into() };
         let token = self.tokens.sign(&claims).ok_or(AuthError::Invalid)?;
         Ok(Issued { token, expires_in: self.parts.rules.token_ttl, issued_at })
     }
+
+    /// Begins a session of a browser for a person who showed a password; `None` for anyone else.
+    #[must_use]
+    pub fn begin_session(&self, principal: &Principal) -> Option<Secret> {
+        let Kind::User(id) = principal.kind else { return None };
+        if principal.via.credential != Credential::Password {
+            return None;
+        }
+        let generation = self.parts.directory.read(|book| live_user(book, id).map(|user| user.is.generation))?;
+        Some(self.sessions.begin(id, generation, &*self.parts.entropy, self.parts.clock.monotonic()))
+    }
+
+    /// Ends a session.
+    pub fn end_session(&self, id: &Secret) {
+        self.sessions.end(id);
+    }
+
+    /// What a browser has to show beside its cookie when it changes something.
+    #[must_use]
+    pub fn second_token(&self, session: &Secret) -> String {
+        self.sessions.second_token(session)
+    }
+
+    /// Whether it shows that.
+    #[must_use]
+    pub fn is_second_token(&self, session: &Secret, shown: &str) -> bool {
+        self.sessions.is_second_token(session, shown)
+    }
+
+    /// What is to be kept of a new password, in the form [`crate::directory::Draft::set_verifier`] takes. Costs what
+    /// checking one costs.
+    ///
+    /// # Errors
+    /// [`AuthError::Meta`].
+    pub async fn new_verifier(&self, password: &Secret) -> Result<Vec<u8>, AuthError> {
+        let (entropy, password) = (Arc::clone(&self.parts.entropy), password.clone());
+        let _turn = self.turns.acquire().await.map_err(|_| AuthError::Busy)?;
+        let made = self.parts.tasks.run_blocking("hash password", move || Verifier::new(&password, &*entropy)).await;
+        let verifier = made.map_err(lost)?.map_err(|_| damaged("a password verifier"))?;
+        postcard::to_stdvec(&verifier).map_err(|_| damaged("a password verifier").into())
+    }
+
+    /// Whether this is a person's password: asked before it is changed.
+    ///
+    /// # Errors
+    /// As [`Authenticator::authenticate`] for a wrong one.
+    pub async fn check_password(&self, user: u32, password: &Secret, party: Option<IpAddr>) -> Result<(), AuthError> {
+        let name = self.parts.directory.read(|book| book.user_by_id(user).map(|user| Arc::clone(&user.name)));
+        let name = name.ok_or(AuthError::Invalid)?;
+        self.by_password(&name, password, party).await.map(drop)
+    }
+
+    /// A new secret for a robot, and what its record keeps of it.
+    #[must_use]
+    pub fn new_robot_secret(&self) -> (Secret, [u8; 32]) {
+        let secret = password::robot_secret(&*self.parts.entropy);
+        let kept = robot_secret_kept(&secret);
+        (secret, kept)
+    }
+
+    async fn verifier_of(&self, user: u32) -> Result<Option<Verifier>, AuthError> {
+        let Some(bytes) = self.parts.directory.verifier(user).await? else { return Ok(None) };
+        postcard::from_bytes(&bytes).map(Some).map_err(|_| damaged("a password verifier").into())
+    }
+
+    async fn verify(&self, verifier: Verifier, password: &Secret) -> Result<bool, AuthError> {
+        let password = password.clone();
+        let matches = self.parts.tasks.run_blocking("check password", move || verifier.matches(&password)).await;
+        matches.map_err(lost)?.map_err(|_| damaged("a password verifier").into())
+    }
 }
 
-async fn verify(parts: &OpenAuth, verifier: &Verifier, password: &Secret) -> Result<bool, AuthError> {
-    let (verifier, password) = (verifier.clone(), password.clone());
-    let matches = parts.tasks.run_blocking("check password", move || verifier.matches(&password)).await;
-    matches.map_err(lost)?.map_err(|_| damaged(ADMIN_SETTING).into())
+/// What a robot's record keeps of its secret: that has 256 random bits, so a plain hash can't be tried.
+#[must_use]
+pub fn robot_secret_kept(secret: &Secret) -> [u8; 32] {
+    Sha256::digest(secret.reveal().as_bytes()).into()
 }
 
-fn damaged(setting: &str) -> MetaError {
-    MetaError::Damaged(format!("the setting {setting} can't be read"))
+fn live_user(book: &Book, id: u32) -> Option<&UserEntry> {
+    book.user_by_id(id).filter(|user| !user.is.disabled)
+}
+
+fn live_robot(book: &Book, id: u32, now: Timestamp) -> Option<&RobotEntry> {
+    let robot = book.robot_by_id(id)?;
+    let is_of_something = robot.scope.is_none_or(|scope| book.project_of(&scope).is_some());
+    let is_expired = robot.is.is.expires.is_some_and(|until| until <= now);
+    (is_of_something && !robot.is.is.disabled && !is_expired).then_some(robot)
+}
+
+/// How robots' names begin.
+#[must_use]
+pub fn robot_prefix(book: &Book) -> String {
+    book.configured_text("robot_name_prefix").filter(|text| !text.is_empty()).unwrap_or_else(|| ROBOT_PREFIX.into())
+}
+
+/// The name by which a robot logs in: `robot$name`, or `robot$project+name` for one of a project.
+#[must_use]
+pub fn full_name(book: &Book, robot: &RobotEntry) -> String {
+    let prefix = robot_prefix(book);
+    match robot.scope.and_then(|scope| book.project_of(&scope)) {
+        Some(project) => format!("{prefix}{}+{}", project.name, robot.is.name),
+        None => format!("{prefix}{}", robot.is.name),
+    }
+}
+
+/// What follows the prefix in a name by which a robot may log in.
+fn robot_name<'n>(book: &Book, name: &'n str) -> Option<&'n str> {
+    name.strip_prefix(robot_prefix(book).as_str())
+}
+
+fn damaged(what: &str) -> MetaError {
+    MetaError::Damaged(format!("{what} can't be read"))
 }
 
 fn lost(error: crate::workers::Lost) -> AuthError {
@@ -339,115 +528,5 @@ fn lost(error: crate::workers::Lost) -> AuthError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::storage::blobs::memory::MemoryBlobs;
-    use crate::storage::meta::memory::MemoryMeta;
-    use crate::storage::uploads::tests::Yard;
-    use crate::world::RealEntropy;
-
-    const PASSWORD: &str = "correct horse";
-
-    async fn authenticator(rules: AuthRules) -> Authenticator {
-        let yard = Yard::new();
-        let clock: Arc<dyn Clock> = Arc::new(yard.clock.clone());
-        let blobs = Arc::new(MemoryBlobs::new(Arc::clone(&clock)));
-        let store = yard.store(Arc::new(MemoryMeta::default()), blobs);
-        let parts = OpenAuth { store, clock, entropy: Arc::new(RealEntropy), tasks: Tasks::new(), rules };
-        Authenticator::open(parts, Some(Secret::new(PASSWORD))).await.unwrap().0
-    }
-
-    fn rules() -> AuthRules {
-        AuthRules { token_ttl: Duration::from_secs(300), cache_ttl: Duration::from_secs(60), password_checks: 1 }
-    }
-
-    fn basic(name: &str, password: &str) -> Credentials {
-        Credentials::Basic { name: name.into(), password: Secret::new(password) }
-    }
-
-    #[tokio::test]
-    async fn an_unknown_name_costs_a_hash_too() {
-        let auth = authenticator(rules()).await;
-        // The one turn is taken: whoever needs a hash has to wait for it, known name or not.
-        let turn = auth.turns.clone().acquire_owned().await.unwrap();
-        for name in [ADMIN, "nobody"] {
-            let credentials = basic(name, "wrong");
-            let mut asked = Box::pin(auth.authenticate(&credentials, None));
-            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-            assert!(asked.as_mut().poll(&mut context).is_pending(), "{name} was answered without a hash");
-        }
-        drop(turn);
-        assert!(matches!(auth.authenticate(&basic("nobody", PASSWORD), None).await, Err(AuthError::Invalid)));
-        assert!(auth.authenticate(&basic(ADMIN, PASSWORD), None).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn more_log_ins_than_can_wait_are_told_to_come_back() {
-        let auth = authenticator(rules()).await;
-        let _turn = auth.turns.clone().acquire_owned().await.unwrap();
-        let _all = auth.waiting.clone().acquire_many_owned(WAITING_LOG_INS as u32).await.unwrap();
-        assert!(matches!(auth.authenticate(&basic(ADMIN, PASSWORD), None).await, Err(AuthError::Busy)));
-    }
-
-    #[tokio::test]
-    async fn a_flood_from_one_address_locks_out_nobody_else() {
-        let auth = authenticator(rules()).await;
-        let turn = auth.turns.clone().acquire_owned().await.unwrap();
-        let (stranger, other) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
-        let guess = basic(ADMIN, "guess");
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        let mut flood: Vec<_> = (0..100).map(|_| Box::pin(auth.authenticate(&guess, stranger))).collect();
-        let waiting =
-            flood.iter_mut().map(|asked| asked.as_mut().poll(&mut context)).filter(std::task::Poll::is_pending).count();
-        assert_eq!(waiting, WAITING_OF_ONE);
-        let right = basic(ADMIN, PASSWORD);
-        let mut admin = Box::pin(auth.authenticate(&right, other));
-        assert!(admin.as_mut().poll(&mut context).is_pending(), "it has a place");
-        drop(flood);
-        drop(turn);
-        assert!(admin.await.is_ok());
-        assert!(auth.shares.lock().unwrap().is_empty(), "every place was given back");
-    }
-
-    #[tokio::test]
-    async fn a_verified_password_is_remembered_for_a_while_and_no_longer() {
-        let auth = authenticator(AuthRules { cache_ttl: Duration::ZERO, ..rules() }).await;
-        auth.authenticate(&basic(ADMIN, PASSWORD), None).await.unwrap();
-        let key = auth.cache_key_of(ADMIN, &Secret::new(PASSWORD));
-        assert!(!auth.is_cached(&key), "it is over at once");
-        let auth = authenticator(rules()).await;
-        auth.authenticate(&basic(ADMIN, PASSWORD), None).await.unwrap();
-        assert!(auth.is_cached(&auth.cache_key_of(ADMIN, &Secret::new(PASSWORD))));
-        assert!(!auth.is_cached(&auth.cache_key_of("admi", &Secret::new(format!("n{PASSWORD}")))));
-    }
-
-    #[tokio::test]
-    async fn a_token_ends_with_its_time_its_audience_and_its_generation() {
-        let auth = authenticator(rules()).await;
-        let admin = auth.authenticate(&Credentials::LocalOperator, None).await.unwrap();
-        let issued = auth.issue(&admin, vec![Scope::Catalog]).unwrap();
-        let bearer = Credentials::Bearer(Secret::new(issued.token));
-        let by_token = auth.authenticate(&bearer, None).await.unwrap();
-        assert!(by_token.scope_allows_catalog() && !by_token.scope_allows_administration());
-        assert!(matches!(auth.issue(&by_token, vec![]), Err(AuthError::Invalid)), "a token makes no token");
-        let claims = |change: &dyn Fn(&mut Claims)| {
-            let mut claims = Claims {
-                audience: SERVICE.into(),
-                account: Some(ADMIN.into()),
-                generation: auth.admin.generation,
-                expires: issued.issued_at.plus(Duration::from_secs(10)),
-                scopes: Arc::new([]),
-            };
-            change(&mut claims);
-            Credentials::Bearer(Secret::new(auth.tokens.sign(&claims).unwrap()))
-        };
-        assert!(auth.authenticate(&claims(&|_| {}), None).await.is_ok());
-        let ended: [&dyn Fn(&mut Claims); 4] =
-            [&|c| c.expires = issued.issued_at, &|c| c.audience = "another".into(), &|c| c.generation += 1, &|c| {
-                c.account = Some("someone".into())
-            }];
-        for change in ended {
-            assert!(matches!(auth.authenticate(&claims(change), None).await, Err(AuthError::Invalid)));
-        }
-    }
-}
+#[path = "authenticator_tests.rs"]
+mod tests;

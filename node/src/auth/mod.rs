@@ -4,19 +4,27 @@
 //! of [`Authenticator::authenticate`]. Disabling an account or changing its password raises its generation, which every
 //! token and cached credential carries, so both end at once.
 
+mod backoff;
 mod password;
 mod scope;
+mod session;
 mod token;
 
 pub mod authenticator;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use protocol::RepositoryName;
 
-pub use authenticator::{AuthError, AuthRules, Authenticator, Issued, OpenAuth};
+pub use authenticator::{
+    AuthError, AuthRules, Authenticator, Issued, OpenAuth, ROBOT_PREFIX, full_name, robot_prefix, robot_secret_kept,
+};
+pub use password::{WeakPassword, check_rules};
 pub use scope::ScopeError;
+
+use crate::storage::meta::Via;
 
 /// The name of the built-in administrator.
 pub const ADMIN: &str = "admin";
@@ -59,6 +67,8 @@ pub enum Credentials {
     },
     /// A token of our own token service.
     Bearer(Secret),
+    /// A session of a browser.
+    Session(Secret),
     /// The machine's own operator, through the socket in the data directory, which only they can open.
     LocalOperator,
 }
@@ -106,13 +116,26 @@ pub enum Scope {
     Catalog,
 }
 
-/// What kind of being a principal is. Users, robots and certificates join here.
+/// What kind of being a principal is. Certificates join here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Someone who showed nothing.
     Anonymous,
-    /// The system administrator.
-    Administrator,
+    /// A person, by id.
+    User(u32),
+    /// A program's account, by id.
+    Robot(u32),
+    /// The machine's own operator, who may do everything.
+    Operator,
+}
+
+/// Who did something, and by what they were known: what a permit proves and the audit trail tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The name.
+    pub name: Arc<str>,
+    /// By what, from where.
+    pub via: Via,
 }
 
 /// Who is asking. Made only by [`Authenticator::authenticate`].
@@ -124,13 +147,14 @@ pub struct Principal {
     scopes: Option<Arc<[Scope]>>,
     /// Shown by something other than a token of ours: another try with a token may help.
     interactive: bool,
+    via: Via,
 }
 
 impl Principal {
     /// Someone who showed nothing.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self { kind: Kind::Anonymous, name: "anonymous".into(), scopes: None, interactive: false }
+        Self { kind: Kind::Anonymous, name: "anonymous".into(), scopes: None, interactive: false, via: Via::default() }
     }
 
     /// What kind of being.
@@ -143,6 +167,31 @@ impl Principal {
     #[must_use]
     pub const fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// The principal as one who does something.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor { name: Arc::clone(&self.name), via: self.via }
+    }
+
+    /// By what it was known, and from where.
+    #[must_use]
+    pub const fn via(&self) -> &Via {
+        &self.via
+    }
+
+    /// The same one, from an address.
+    #[must_use]
+    pub fn from(mut self, address: Option<IpAddr>) -> Self {
+        self.via.address = address;
+        self
+    }
+
+    /// Whether nobody logged in.
+    #[must_use]
+    pub const fn is_anonymous(&self) -> bool {
+        matches!(self.kind, Kind::Anonymous)
     }
 
     /// Whether the credential shown is the account itself (password, socket), not a token limited to scopes.

@@ -4,6 +4,8 @@
 //! bounded number of waiters; what was verified is remembered by [`super::authenticator`] for a short while.
 
 use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use protocol::seam::Entropy;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -65,6 +67,30 @@ pub(super) fn random(entropy: &dyn Entropy) -> Secret {
     let mut bytes = [0; 24];
     entropy.fill(&mut bytes);
     Secret::new(bytes.iter().map(|b| char::from(LETTERS[usize::from(b % 32)])).collect::<String>())
+}
+
+/// A robot's secret: 256 random bits as text, with a letter of each case and a digit for those who look for them.
+pub(super) fn robot_secret(entropy: &dyn Entropy) -> Secret {
+    let mut bytes = [0; 32];
+    entropy.fill(&mut bytes);
+    Secret::new(format!("Pr0{}", URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+/// A password that is too easy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a password has 8 to 128 characters, with an upper-case letter, a lower-case letter and a digit")]
+pub struct WeakPassword;
+
+/// Whether a person may take this as a password: Harbor's rules.
+///
+/// # Errors
+/// [`WeakPassword`].
+pub fn check_rules(password: &Secret) -> Result<(), WeakPassword> {
+    let text = password.reveal();
+    let has = |which: fn(char) -> bool| text.chars().any(which);
+    let is_long = (8..=128).contains(&text.chars().count());
+    let is_mixed = has(|c| c.is_ascii_uppercase()) && has(|c| c.is_ascii_lowercase()) && has(|c| c.is_ascii_digit());
+    if is_long && is_mixed { Ok(()) } else { Err(WeakPassword) }
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ pub struct Book {
     group_ids: BTreeMap<u32, Arc<str>>,
     groups_of: BTreeMap<u32, BTreeSet<u32>>,
     roles: BTreeMap<Arc<str>, RoleEntry>,
+    role_ids: BTreeMap<u32, Arc<str>>,
     members: BTreeMap<ScopeId, BTreeMap<MemberKey, Arc<Member>>>,
     robots: BTreeMap<(Option<ScopeId>, Arc<str>), RobotEntry>,
     robot_ids: BTreeMap<u32, (Option<ScopeId>, Arc<str>)>,
@@ -95,6 +96,7 @@ impl Book {
             group_ids: BTreeMap::new(),
             groups_of: BTreeMap::new(),
             roles: BTreeMap::new(),
+            role_ids: BTreeMap::new(),
             members: BTreeMap::new(),
             robots: BTreeMap::new(),
             robot_ids: BTreeMap::new(),
@@ -146,13 +148,7 @@ impl Book {
             (Kind::PROJECT, _) if !is_mesh_wide => self.take_project(scope, entry.value),
             (Kind::USER, Some(name)) if is_mesh_wide => self.take_user(name, entry.value),
             (Kind::GROUP, Some(name)) if is_mesh_wide => self.take_group(name, entry.value),
-            (Kind::ROLE, Some(name)) if is_mesh_wide => match entry.value {
-                Some(Value::Role(is)) => {
-                    self.given_out(IdOf::Role, is.id);
-                    self.roles.insert(Arc::clone(&name), Arc::new(Named { name, is }));
-                }
-                _ => drop(self.roles.remove(&name)),
-            },
+            (Kind::ROLE, Some(name)) if is_mesh_wide => self.take_role(name, entry.value),
             (Kind::CONFIGURATION, Some(name)) if is_mesh_wide => match entry.value {
                 Some(Value::Configured(is)) => drop(self.configuration.insert(name, is)),
                 _ => drop(self.configuration.remove(&name)),
@@ -217,6 +213,16 @@ impl Book {
             self.groups_of.entry(*user).or_default().insert(is.id);
         }
         self.groups.insert(Arc::clone(&name), Arc::new(Named { name, is }));
+    }
+
+    fn take_role(&mut self, name: Arc<str>, value: Option<Value>) {
+        if let Some(old) = self.roles.remove(&name) {
+            self.role_ids.remove(&old.is.id);
+        }
+        let Some(Value::Role(is)) = value else { return };
+        self.given_out(IdOf::Role, is.id);
+        self.role_ids.insert(is.id, Arc::clone(&name));
+        self.roles.insert(Arc::clone(&name), Arc::new(Named { name, is }));
     }
 
     fn take_robot(&mut self, scope: Option<ScopeId>, name: Arc<str>, value: Option<Value>) {
@@ -317,7 +323,7 @@ impl Book {
     /// A role that someone named, by id.
     #[must_use]
     pub fn role_by_id(&self, id: u32) -> Option<&RoleEntry> {
-        self.roles.values().find(|role| role.is.id == id)
+        self.roles.get(self.role_ids.get(&id)?)
     }
 
     /// All roles that someone named.
@@ -344,17 +350,31 @@ impl Book {
 
     /// The memberships by which a person takes part in a project: their own and those of their groups.
     pub fn memberships(&self, scope: &ScopeId, user: u32) -> impl Iterator<Item = (&MemberKey, &Arc<Member>)> {
-        let is_theirs = move |entity: &Entity| match entity {
-            Entity::User(id) => *id == user,
-            Entity::Group(id) => self.groups_of.get(&user).is_some_and(|groups| groups.contains(id)),
-        };
-        self.members(scope).filter(move |(key, _)| is_theirs(&key.entity))
+        let entities = std::iter::once(Entity::User(user)).chain(self.groups_of(user).map(Entity::Group));
+        let members = self.members.get(scope);
+        entities.flat_map(move |entity| {
+            let first = MemberKey { entity, repositories: None };
+            let from = members.into_iter().flat_map(move |members| members.range(first.clone()..));
+            from.take_while(move |(key, _)| key.entity == entity)
+        })
     }
 
     /// A robot of a project, or of the system, by the name it was given.
     #[must_use]
     pub fn robot(&self, scope: Option<ScopeId>, name: &str) -> Option<&RobotEntry> {
         self.robots.get(&(scope, Arc::from(name)))
+    }
+
+    /// A robot by what follows the prefix of its name: `name`, or `project+name`.
+    #[must_use]
+    pub fn robot_of(&self, name: &str) -> Option<&RobotEntry> {
+        match name.split_once('+') {
+            Some((project, name)) => {
+                let project: ProjectName = project.parse().ok()?;
+                self.robot(Some(self.project(&project)?.scope), name)
+            }
+            None => self.robot(None, name),
+        }
     }
 
     /// A robot by id.

@@ -1,129 +1,118 @@
-//! The one place where rights are decided.
+//! The one place where rights are decided: [`super::rights`] says who may, a gate makes the permit.
 
 use std::sync::Arc;
 
 use protocol::{ProjectName, RepositoryName};
 
-use super::{AdminPermit, CatalogPermit, Permit, Right};
+use super::permission::{Permission, Resource, Verb};
+use super::rights::{self, On};
+use super::{AdminPermit, CatalogPermit, Permit, ProjectPermit, Right, SystemPermit};
 use crate::auth::{Action, Kind, Principal, Scope};
-use crate::storage::Store;
-use crate::storage::meta::MetaError;
+use crate::directory::{Directory, ProjectEntry};
 
 /// Why there is no permit.
 ///
-/// It does not say whether the repository exists: to one who may not read, absent and forbidden are the same.
-#[derive(Debug, thiserror::Error)]
+/// On the way of registry clients it does not say whether something exists: to one who may not read, absent and forbidden
+/// are the same. On the way of administration [`Denied::Absent`] is said of both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// Another credential may help: nothing was shown, or a token without this scope.
     #[error("log in with an account that may do this")]
     Challenge,
-    /// The account shown may not.
+    /// The account shown may not, and may know that.
     #[error("this account may not do this")]
     Forbidden,
-    /// It could not be found out.
-    #[error(transparent)]
-    Meta(#[from] MetaError),
+    /// It is not there, or this account may not know of it.
+    #[error("there is no such project, or this account may not see it")]
+    Absent,
 }
 
 /// Most scopes one token carries; what is asked beyond is not granted.
 pub const MAX_SCOPES: usize = 64;
 
+/// The permission that an action of a registry client stands for.
+#[must_use]
+pub const fn permission_of(action: Action) -> Permission {
+    match action {
+        Action::Pull => Permission::new(Resource::Repository, Verb::Pull),
+        Action::Push => Permission::new(Resource::Repository, Verb::Push),
+        Action::Delete => Permission::new(Resource::Artifact, Verb::Delete),
+    }
+}
+
+const SEE_PROJECT: Permission = Permission::new(Resource::Project, Verb::Read);
+
 /// Decides who may do what.
 #[derive(Clone, Debug)]
 pub struct Gate {
-    store: Arc<Store>,
+    directory: Arc<Directory>,
 }
 
 impl Gate {
-    /// A gate over the projects of `store`.
+    /// A gate by the book of `directory`.
     #[must_use]
-    pub const fn new(store: Arc<Store>) -> Self {
-        Self { store }
+    pub const fn new(directory: Arc<Directory>) -> Self {
+        Self { directory }
     }
 
     /// A permit for `R` in `repository`.
     ///
     /// # Errors
     /// [`Denied`], the same whether the repository exists or not.
-    pub async fn permit<R: Right>(
-        &self,
-        principal: &Principal,
-        repository: &RepositoryName,
-    ) -> Result<Permit<R>, Denied> {
-        if self.allows(principal, R::ACTION, repository).await? && principal.scope_allows(R::ACTION, repository) {
+    pub fn permit<R: Right>(&self, principal: &Principal, repository: &RepositoryName) -> Result<Permit<R>, Denied> {
+        if self.allows(principal, R::ACTION, repository) && principal.scope_allows(R::ACTION, repository) {
             return Ok(Permit::new(principal, repository));
         }
-        Err(Self::denied(principal))
+        Err(denied(principal))
     }
 
     /// A permit for `R` by the account's right alone, for uses no token scope can name (the source of an anonymous
     /// mount); `None` when the account has no such right.
-    ///
-    /// # Errors
-    /// [`MetaError`] when the project can't be read.
-    pub async fn permit_by_account<R: Right>(
+    #[must_use]
+    pub fn permit_by_account<R: Right>(
         &self,
         principal: &Principal,
         repository: &RepositoryName,
-    ) -> Result<Option<Permit<R>>, MetaError> {
-        Ok(self.allows(principal, R::ACTION, repository).await?.then(|| Permit::new(principal, repository)))
+    ) -> Option<Permit<R>> {
+        self.allows(principal, R::ACTION, repository).then(|| Permit::new(principal, repository))
     }
 
     /// Whether the account behind `principal` has the right, whatever credential was shown. The token service asks
     /// this, so that a token never holds a right its bearer had not.
-    ///
-    /// # Errors
-    /// [`MetaError`] when the project can't be read.
-    pub async fn allows(
-        &self,
-        principal: &Principal,
-        action: Action,
-        repository: &RepositoryName,
-    ) -> Result<bool, MetaError> {
-        Ok(match (principal.kind(), action) {
-            (Kind::Administrator, _) => true,
-            (Kind::Anonymous, Action::Pull) => self.is_public(&repository.project()).await?,
-            (Kind::Anonymous, Action::Push | Action::Delete) => false,
-        })
+    #[must_use]
+    pub fn allows(&self, principal: &Principal, action: Action, repository: &RepositoryName) -> bool {
+        self.may(principal, permission_of(action), On::Repository(repository))
+    }
+
+    /// Whether the account behind `principal` has a permission, whatever credential was shown.
+    #[must_use]
+    pub fn may(&self, principal: &Principal, permission: Permission, on: On<'_>) -> bool {
+        self.directory.read(|book| rights::allows(book, principal.kind(), permission, on))
+    }
+
+    /// Whether the account behind `principal` administers the system, and shows a credential that says all it may.
+    #[must_use]
+    pub fn is_administrator(&self, principal: &Principal) -> bool {
+        principal.scope_allows_administration()
+            && self.directory.read(|book| rights::is_administrator(book, principal.kind()))
     }
 
     /// What of `asked` the account behind `principal` has a right to: the scopes of its token. Every repository asked
     /// for is named, also with no action.
-    ///
-    /// # Errors
-    /// [`MetaError`] when a project can't be read.
-    pub async fn grant(&self, principal: &Principal, asked: &[Scope]) -> Result<Vec<Scope>, MetaError> {
+    #[must_use]
+    pub fn grant(&self, principal: &Principal, asked: &[Scope]) -> Vec<Scope> {
         let mut granted = Vec::new();
         for scope in asked.iter().take(MAX_SCOPES) {
             match scope {
                 Scope::Catalog => granted.extend(self.permit_catalog(principal).ok().map(|_| Scope::Catalog)),
                 Scope::Repository { name, actions } => {
-                    let actions = self.allowed(principal, actions, name).await?;
+                    let allowed = actions.iter().copied().filter(|action| self.allows(principal, *action, name));
                     // Also with no action left: the token then says that this was asked for and refused.
-                    granted.push(Scope::Repository { name: name.clone(), actions });
+                    granted.push(Scope::Repository { name: name.clone(), actions: allowed.collect() });
                 }
             }
         }
-        Ok(granted)
-    }
-
-    async fn allowed(
-        &self,
-        principal: &Principal,
-        asked: &[Action],
-        repository: &RepositoryName,
-    ) -> Result<Vec<Action>, MetaError> {
-        let mut allowed = Vec::new();
-        for action in asked {
-            if self.allows(principal, *action, repository).await? {
-                allowed.push(*action);
-            }
-        }
-        Ok(allowed)
-    }
-
-    async fn is_public(&self, project: &ProjectName) -> Result<bool, MetaError> {
-        Ok(self.store.meta().project(project).await?.is_some_and(|p| p.public))
+        granted
     }
 
     /// A permit to read the catalog: anyone who logged in, limited to what they may pull.
@@ -132,32 +121,88 @@ impl Gate {
     /// [`Denied::Challenge`] for the anonymous and for tokens without the scope.
     pub fn permit_catalog(&self, principal: &Principal) -> Result<CatalogPermit, Denied> {
         match principal.kind() {
-            Kind::Administrator if principal.scope_allows_catalog() => {
+            Kind::User(_) | Kind::Robot(_) | Kind::Operator if principal.scope_allows_catalog() => {
                 Ok(CatalogPermit { principal: principal.clone() })
             }
-            Kind::Administrator | Kind::Anonymous => Err(Self::denied(principal)),
+            Kind::User(_) | Kind::Robot(_) | Kind::Operator | Kind::Anonymous => Err(denied(principal)),
         }
     }
 
     /// A permit to administer this node.
     ///
     /// # Errors
-    /// [`Denied`] for everyone but the administrator, and for tokens.
+    /// [`Denied`] for everyone but administrators, and for tokens.
     pub fn permit_administration(&self, principal: &Principal) -> Result<AdminPermit, Denied> {
-        match principal.kind() {
-            Kind::Administrator if principal.scope_allows_administration() => {
-                Ok(AdminPermit { principal: Arc::clone(principal.name()) })
-            }
-            Kind::Administrator | Kind::Anonymous => Err(Self::denied(principal)),
+        if self.is_administrator(principal) {
+            return Ok(AdminPermit { actor: principal.actor() });
         }
+        Err(denied(principal))
     }
 
-    fn denied(principal: &Principal) -> Denied {
-        match principal.kind() {
-            Kind::Anonymous => Denied::Challenge,
-            // A token that lacks the scope: the client should ask for another.
-            Kind::Administrator if !principal.is_interactive() => Denied::Challenge,
-            Kind::Administrator => Denied::Forbidden,
+    /// A permit for something with the whole system.
+    ///
+    /// # Errors
+    /// [`Denied`] for those who lack it, and for tokens of registry clients.
+    pub fn permit_system(&self, principal: &Principal, permission: Permission) -> Result<SystemPermit, Denied> {
+        if principal.scope_allows_administration() && self.may(principal, permission, On::System) {
+            return Ok(SystemPermit { actor: principal.actor(), permission });
         }
+        Err(denied(principal))
+    }
+
+    /// A permit for something in the project that `find` finds.
+    ///
+    /// # Errors
+    /// [`Denied::Absent`] when it is not there, or one who logged in may not know of it; [`Denied::Challenge`] in both
+    /// cases for who did not; [`Denied::Forbidden`] for one who may know of it.
+    pub fn permit_project(
+        &self,
+        principal: &Principal,
+        permission: Permission,
+        find: impl FnOnce(&crate::directory::Book) -> Option<Arc<ProjectEntry>>,
+    ) -> Result<ProjectPermit, Denied> {
+        if !principal.scope_allows_administration() {
+            return Err(Denied::Challenge);
+        }
+        self.directory.read(|book| {
+            let may = |permission, name: &ProjectName| {
+                rights::allows(book, principal.kind(), permission, On::Project(name))
+            };
+            match find(book) {
+                Some(project) if may(permission, &project.name) => {
+                    Ok(ProjectPermit { actor: principal.actor(), permission, project })
+                }
+                _ if principal.is_anonymous() => Err(Denied::Challenge),
+                Some(project) if may(SEE_PROJECT, &project.name) => Err(Denied::Forbidden),
+                Some(_) | None => Err(Denied::Absent),
+            }
+        })
+    }
+
+    /// As [`Gate::permit_project`], for something in one of its repositories: also for those who may do it there alone.
+    ///
+    /// # Errors
+    /// As [`Gate::permit_project`].
+    pub fn permit_in_repository(
+        &self,
+        principal: &Principal,
+        permission: Permission,
+        repository: &RepositoryName,
+    ) -> Result<ProjectPermit, Denied> {
+        if principal.scope_allows_administration() && self.may(principal, permission, On::Repository(repository)) {
+            let project = self.directory.read(|book| book.project(&repository.project()).cloned());
+            let actor = principal.actor();
+            return project.map(|project| ProjectPermit { actor, permission, project }).ok_or(Denied::Absent);
+        }
+        self.permit_project(principal, permission, |book| book.project(&repository.project()).cloned())
+    }
+}
+
+fn denied(principal: &Principal) -> Denied {
+    match principal.kind() {
+        Kind::Anonymous => Denied::Challenge,
+        // A token that lacks the scope: the client should ask for another.
+        Kind::User(_) | Kind::Robot(_) | Kind::Operator if !principal.is_interactive() => Denied::Challenge,
+        Kind::User(_) | Kind::Robot(_) | Kind::Operator => Denied::Forbidden,
     }
 }

@@ -5,14 +5,16 @@
 
 mod gate;
 pub mod permission;
+pub mod rights;
 pub mod roles;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use protocol::RepositoryName;
+use protocol::{ProjectName, RepositoryName};
 
-use crate::auth::{Action, Principal};
+use crate::auth::{Action, Actor, Principal};
+use crate::directory::ProjectEntry;
 
 pub use gate::{Denied, Gate, MAX_SCOPES};
 pub use permission::{Permission, Resource, Verb};
@@ -43,17 +45,17 @@ impl Right for Delete {
     const ACTION: Action = Action::Delete;
 }
 
-/// Proof that `principal` may do `R` in `repository`.
+/// Proof that someone may do `R` in `repository`.
 #[derive(Debug)]
 pub struct Permit<R> {
-    principal: Arc<str>,
+    actor: Actor,
     repository: RepositoryName,
     right: PhantomData<fn() -> R>,
 }
 
 impl<R: Right> Permit<R> {
     fn new(principal: &Principal, repository: &RepositoryName) -> Self {
-        Self { principal: Arc::clone(principal.name()), repository: repository.clone(), right: PhantomData }
+        Self { actor: principal.actor(), repository: repository.clone(), right: PhantomData }
     }
 
     /// The repository it is for.
@@ -64,12 +66,12 @@ impl<R: Right> Permit<R> {
 
     /// Who holds it.
     #[must_use]
-    pub const fn principal(&self) -> &Arc<str> {
-        &self.principal
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
     }
 }
 
-/// Proof that `principal` may read the catalog; it shows only what they may pull.
+/// Proof that someone may read the catalog; it shows only what they may pull.
 #[derive(Debug)]
 pub struct CatalogPermit {
     principal: Principal,
@@ -83,16 +85,71 @@ impl CatalogPermit {
     }
 }
 
-/// Proof that `principal` may administer this node.
+/// Proof that someone may administer this node: its garbage, its disks, its records.
 #[derive(Debug)]
 pub struct AdminPermit {
-    principal: Arc<str>,
+    actor: Actor,
 }
 
 impl AdminPermit {
     /// Who holds it.
     #[must_use]
-    pub const fn principal(&self) -> &Arc<str> {
-        &self.principal
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
+    }
+}
+
+/// Proof that someone holds a permission over the whole system.
+#[derive(Debug)]
+pub struct SystemPermit {
+    actor: Actor,
+    permission: Permission,
+}
+
+impl SystemPermit {
+    /// Who holds it.
+    #[must_use]
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Which permission.
+    #[must_use]
+    pub const fn permission(&self) -> Permission {
+        self.permission
+    }
+}
+
+/// Proof that someone holds a permission in a project that is there.
+#[derive(Debug)]
+pub struct ProjectPermit {
+    actor: Actor,
+    permission: Permission,
+    project: Arc<ProjectEntry>,
+}
+
+impl ProjectPermit {
+    /// Who holds it.
+    #[must_use]
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Which permission.
+    #[must_use]
+    pub const fn permission(&self) -> Permission {
+        self.permission
+    }
+
+    /// The project, as it was when the permit was made.
+    #[must_use]
+    pub const fn project(&self) -> &Arc<ProjectEntry> {
+        &self.project
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &ProjectName {
+        &self.project.name
     }
 }
