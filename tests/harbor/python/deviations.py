@@ -10,7 +10,6 @@ STATUSES = [
     ("*", 403, "forgotten in places: deciding comes before looking at the body (createProject, labels, audit logs)"),
     ("*", 422, "Harbor's own server answers it to every parameter of the wrong form; the description lists it rarely"),
     ("*", 400, "a malformed body is answered so by every operation, listed or not"),
-    ("*", 405, "a method that a route does not have; the run makes up such methods"),
     ("*", 409, "what is there already (updateUserProfile with another's email address)"),
     ("*", 413, "a body over the limit"),
     ("*", 415, "a body of another type"),
