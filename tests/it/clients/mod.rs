@@ -9,6 +9,7 @@ mod cosign;
 mod crane;
 mod docker;
 mod helm;
+mod login;
 mod oras;
 mod podman;
 mod skopeo;
