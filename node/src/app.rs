@@ -25,7 +25,7 @@ use crate::config::{self, Config};
 use crate::http::{self, AppState, Bound, Parts, Server};
 use crate::policy::Gate;
 use crate::registry::maintenance::{Upkeep, UpkeepParts};
-use crate::registry::{Registry, Rules};
+use crate::registry::{PullLog, Registry, Rules};
 use crate::storage::Health;
 use crate::storage::audit::{AuditError, AuditLog};
 use crate::storage::blobs::files::FileBlobs;
@@ -58,6 +58,9 @@ const WORKERS_END: Duration = Duration::from_secs(20);
 
 /// How often events are moved to the audit log.
 const AUDIT_PERIOD: Duration = Duration::from_secs(1);
+
+/// Pulls are counted in memory and noted this often: what a crash loses of the counts.
+const PULLS_PERIOD: Duration = Duration::from_secs(5);
 
 /// How often expired sessions are given up and the ballast is looked after.
 const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(30);
@@ -206,6 +209,7 @@ struct Node {
     app: Arc<AppState>,
     upkeep: Arc<Upkeep>,
     store: Arc<Store>,
+    pulls: Arc<PullLog>,
     audit: Arc<tokio::sync::Mutex<AuditLog>>,
     clock: Arc<dyn Clock>,
     /// Requests and what they start.
@@ -241,6 +245,7 @@ impl Node {
         let rules = Rules { create: config.projects.create, page: config.limits.page as usize };
         let registry =
             Registry::new(Arc::clone(&store), requests.clone(), Arc::clone(&world.clock), rules, Arc::clone(&upkeep));
+        let pulls = Arc::clone(registry.pulls());
         let metrics = Arc::new(Metrics::new());
         let workers = Scope::new();
         metrics.watch({
@@ -261,7 +266,7 @@ impl Node {
         let audit = Arc::new(tokio::sync::Mutex::new(audit));
         let clock = Arc::clone(&world.clock);
         let password = password.map_or(AdminPassword::Given, |made| AdminPassword::Made(made.reveal().into()));
-        Ok(Self { app, upkeep, store, audit, clock, requests, workers, engines, password, first_start, _lock })
+        Ok(Self { app, upkeep, store, pulls, audit, clock, requests, workers, engines, password, first_start, _lock })
     }
 
     /// Writes the address where programs find it, and says it where people do.
@@ -295,6 +300,13 @@ impl Node {
             AUDIT_PERIOD,
             Box::new(move || Box::pin(drain_audit(scope.clone(), Arc::clone(&audit), Arc::clone(&store)))),
         );
+        let (pulls, store) = (Arc::clone(&self.pulls), Arc::clone(&self.store));
+        every(
+            "pulls",
+            PULLS_PERIOD,
+            PULLS_PERIOD,
+            Box::new(move || Box::pin(note_pulls(Arc::clone(&pulls), Arc::clone(&store)))),
+        );
         let (upkeep, store, scope) = (Arc::clone(&self.upkeep), Arc::clone(&self.store), self.workers.clone());
         every(
             "housekeeping",
@@ -326,6 +338,7 @@ impl Node {
         // The server cuts what is left after its own limit; the rest is for work that outlives its request.
         let mut left = self.requests.stop(config.http.drain.0 + WORKERS_END).await;
         left += self.workers.stop(WORKERS_END).await;
+        note_pulls(Arc::clone(&self.pulls), Arc::clone(&self.store)).await;
         drain_audit(Scope::new(), Arc::clone(&self.audit), Arc::clone(&self.store)).await;
         left += self.engines.stop(WORKERS_END).await;
         tracing::info!(left, "stopped");
@@ -459,6 +472,13 @@ fn gauges(upkeep: &Upkeep) -> Gauges {
         disk_available: status.disk.available,
         read_only: status.read_only.is_some(),
         task_panics: 0,
+    }
+}
+
+/// Notes the pulls that were counted. What can't be noted now is tried again with the next.
+async fn note_pulls(pulls: Arc<PullLog>, store: Arc<Store>) {
+    if let Err(error) = pulls.flush(store.meta()).await {
+        tracing::warn!(%error, "pulls that were counted could not be noted yet");
     }
 }
 

@@ -422,6 +422,10 @@ impl From<ManifestError> for Error {
                 Self::new(StatusCode::URI_TOO_LONG, "MANIFEST_INVALID", error.to_string())
             }
             ManifestError::TooManyChildren => Self::bad("MANIFEST_INVALID", error.to_string()),
+            ManifestError::OverQuota { used, adds, limit } => {
+                Self::new(StatusCode::FORBIDDEN, "DENIED", error.to_string())
+                    .detail(json!({ "used": used, "adds": adds, "limit": limit }))
+            }
             ManifestError::Fault(fault) => fault.into(),
         }
     }
@@ -489,7 +493,7 @@ mod tests {
     #[test]
     fn each_room_error_has_its_code() {
         let d = Digest::sha256(b"");
-        let table: [(Error, u16, &str); 23] = [
+        let table: [(Error, u16, &str); 24] = [
             (BlobError::Unknown.into(), 404, "BLOB_UNKNOWN"),
             (BlobError::Damaged.into(), 404, "BLOB_UNKNOWN"),
             (BlobError::Pinned { by: d }.into(), 405, "UNSUPPORTED"),
@@ -502,6 +506,7 @@ mod tests {
             (TagError::NotHome("shop".into()).into(), 409, "CONFLICT"),
             (ManifestError::TooManyTags { found: 101 }.into(), 414, "MANIFEST_INVALID"),
             (ManifestError::TooManyChildren.into(), 400, "MANIFEST_INVALID"),
+            (ManifestError::OverQuota { used: 9, adds: 2, limit: 10 }.into(), 403, "DENIED"),
             (manifest::ManifestError::TooLarge { found: 9 }.into(), 413, "SIZE_INVALID"),
             (TagError::UnknownRepository.into(), 404, "NAME_UNKNOWN"),
             (TagError::Unknown.into(), 404, "MANIFEST_UNKNOWN"),

@@ -64,6 +64,19 @@ pub enum ManifestError {
     /// More children than its record has room for.
     #[error("an index names at most {MAX_CHILDREN} manifests, fewer when their digests are long")]
     TooManyChildren,
+    /// The project would use more than its quota.
+    #[error(
+        "the project uses {used} of its {limit} bytes and this would add {adds}: delete what is not needed any more, or \
+         ask an administrator for a greater quota"
+    )]
+    OverQuota {
+        /// Bytes it uses.
+        used: u64,
+        /// Bytes this would add.
+        adds: u64,
+        /// The quota.
+        limit: u64,
+    },
     /// Not the client's fault.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -122,6 +135,11 @@ impl Registry {
         found.ok_or(ManifestError::Unknown)
     }
 
+    /// Counts a pull: the manifest was given, and not by its name alone.
+    pub fn count_pull(&self, permit: &Permit<Pull>, reference: &Reference, digest: &Digest) {
+        self.pulls.count(permit.repository(), *digest, reference, self.clock.now());
+    }
+
     /// Publishes a manifest: checked, complete, and durable when this returns. The work goes on when the client hangs
     /// up meanwhile.
     ///
@@ -158,6 +176,7 @@ impl Registry {
             Published::NoProject => Err(ManifestError::NoProject),
             Published::NotHome(site) => Err(ManifestError::NotHome(site)),
             Published::TooManyChildren => Err(ManifestError::TooManyChildren),
+            Published::OverQuota { used, adds, limit } => Err(ManifestError::OverQuota { used, adds, limit }),
         }
     }
 

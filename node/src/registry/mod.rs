@@ -7,8 +7,10 @@ mod blobs;
 pub mod maintenance;
 mod manifests;
 mod projects;
+mod pulls;
 mod records;
 mod referrers;
+mod shelf;
 mod tags;
 mod uploads;
 
@@ -27,8 +29,10 @@ pub use blobs::{Blob, BlobError};
 pub use maintenance::Upkeep;
 pub use manifests::{ManifestError, Push, Pushed};
 pub use projects::{NewProject, ProjectError};
+pub use pulls::PullLog;
 pub use records::{Contested, RecordsError, Said};
 pub use referrers::Referrers;
+pub use shelf::{Artifact, MAX_DESCRIPTION, ShelfError};
 pub use tags::TagError;
 pub use uploads::{Mounted, Received, UploadError};
 
@@ -70,19 +74,20 @@ pub struct Registry {
     clock: Arc<dyn Clock>,
     rules: Rules,
     upkeep: Arc<Upkeep>,
+    pulls: Arc<PullLog>,
 }
 
 impl Registry {
     /// A registry over `store`, whose work runs in `scope`.
     #[must_use]
-    pub const fn new(
-        store: Arc<Store>,
-        scope: Scope,
-        clock: Arc<dyn Clock>,
-        rules: Rules,
-        upkeep: Arc<Upkeep>,
-    ) -> Self {
-        Self { store, scope, clock, rules, upkeep }
+    pub fn new(store: Arc<Store>, scope: Scope, clock: Arc<dyn Clock>, rules: Rules, upkeep: Arc<Upkeep>) -> Self {
+        Self { store, scope, clock, rules, upkeep, pulls: Arc::default() }
+    }
+
+    /// Pulls that are counted and not noted yet. Its owner flushes it now and then, and before the store closes.
+    #[must_use]
+    pub const fn pulls(&self) -> &Arc<PullLog> {
+        &self.pulls
     }
 
     fn act(&self, actor: &Arc<str>, request: &Arc<str>) -> Act {

@@ -59,7 +59,8 @@ impl From<ManifestError> for RecordsError {
             | ManifestError::NoProject
             | ManifestError::NotHome(_)
             | ManifestError::TooManyTags { .. }
-            | ManifestError::TooManyChildren => Self::Refused(error),
+            | ManifestError::TooManyChildren
+            | ManifestError::OverQuota { .. } => Self::Refused(error),
         }
     }
 }

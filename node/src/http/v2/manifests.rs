@@ -27,6 +27,9 @@ pub(super) async fn get(call: &Call, name: &RepositoryName, reference: &Referenc
     if is_known(call, &manifest.digest) {
         return Ok(not_modified(&manifest.digest, CACHE));
     }
+    if !call.is_head() {
+        call.registry().count_pull(&permit, reference, &manifest.digest);
+    }
     let length = manifest.bytes.len() as u64;
     let mut response = Response::new(if call.is_head() { Body::empty() } else { Body::full(manifest.bytes) });
     set_digest(&mut response, &manifest.digest);

@@ -82,4 +82,18 @@ pub enum What {
         /// The record that was chosen.
         record: String,
     },
+    /// A repository got another description.
+    RepositoryDescribed {
+        /// Which.
+        repository: RepositoryName,
+    },
+    /// A repository was removed, with all that was in it.
+    RepositoryDeleted {
+        /// Which.
+        repository: RepositoryName,
+        /// How many manifests it held.
+        manifests: u64,
+        /// How many tags it had.
+        tags: u64,
+    },
 }
