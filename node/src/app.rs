@@ -25,7 +25,7 @@ use crate::config::{self, Config};
 use crate::http::{self, AppState, Bound, Parts, Server};
 use crate::policy::Gate;
 use crate::registry::maintenance::{Upkeep, UpkeepParts};
-use crate::registry::{PullLog, Registry, Rules};
+use crate::registry::{Registry, Rules};
 use crate::storage::Health;
 use crate::storage::audit::{AuditError, AuditLog};
 use crate::storage::blobs::files::FileBlobs;
@@ -209,7 +209,7 @@ struct Node {
     app: Arc<AppState>,
     upkeep: Arc<Upkeep>,
     store: Arc<Store>,
-    pulls: Arc<PullLog>,
+    registry: Registry,
     audit: Arc<tokio::sync::Mutex<AuditLog>>,
     clock: Arc<dyn Clock>,
     /// Requests and what they start.
@@ -245,7 +245,6 @@ impl Node {
         let rules = Rules { create: config.projects.create, page: config.limits.page as usize };
         let registry =
             Registry::new(Arc::clone(&store), requests.clone(), Arc::clone(&world.clock), rules, Arc::clone(&upkeep));
-        let pulls = Arc::clone(registry.pulls());
         let metrics = Arc::new(Metrics::new());
         let workers = Scope::new();
         metrics.watch({
@@ -253,7 +252,7 @@ impl Node {
             move || Gauges { task_panics: scopes.iter().map(Scope::panics).sum(), ..gauges(&upkeep) }
         });
         let app = AppState::new(Parts {
-            registry,
+            registry: registry.clone(),
             gate: Gate::new(Arc::clone(&store)),
             authenticator: Arc::new(authenticator),
             health,
@@ -266,7 +265,20 @@ impl Node {
         let audit = Arc::new(tokio::sync::Mutex::new(audit));
         let clock = Arc::clone(&world.clock);
         let password = password.map_or(AdminPassword::Given, |made| AdminPassword::Made(made.reveal().into()));
-        Ok(Self { app, upkeep, store, pulls, audit, clock, requests, workers, engines, password, first_start, _lock })
+        Ok(Self {
+            app,
+            upkeep,
+            store,
+            registry,
+            audit,
+            clock,
+            requests,
+            workers,
+            engines,
+            password,
+            first_start,
+            _lock,
+        })
     }
 
     /// Writes the address where programs find it, and says it where people do.
@@ -300,13 +312,8 @@ impl Node {
             AUDIT_PERIOD,
             Box::new(move || Box::pin(drain_audit(scope.clone(), Arc::clone(&audit), Arc::clone(&store)))),
         );
-        let (pulls, store) = (Arc::clone(&self.pulls), Arc::clone(&self.store));
-        every(
-            "pulls",
-            PULLS_PERIOD,
-            PULLS_PERIOD,
-            Box::new(move || Box::pin(note_pulls(Arc::clone(&pulls), Arc::clone(&store)))),
-        );
+        let registry = self.registry.clone();
+        every("pulls", PULLS_PERIOD, PULLS_PERIOD, Box::new(move || Box::pin(note_pulls(registry.clone()))));
         let (upkeep, store, scope) = (Arc::clone(&self.upkeep), Arc::clone(&self.store), self.workers.clone());
         every(
             "housekeeping",
@@ -338,7 +345,7 @@ impl Node {
         // The server cuts what is left after its own limit; the rest is for work that outlives its request.
         let mut left = self.requests.stop(config.http.drain.0 + WORKERS_END).await;
         left += self.workers.stop(WORKERS_END).await;
-        note_pulls(Arc::clone(&self.pulls), Arc::clone(&self.store)).await;
+        note_pulls(self.registry.clone()).await;
         drain_audit(Scope::new(), Arc::clone(&self.audit), Arc::clone(&self.store)).await;
         left += self.engines.stop(WORKERS_END).await;
         tracing::info!(left, "stopped");
@@ -476,8 +483,8 @@ fn gauges(upkeep: &Upkeep) -> Gauges {
 }
 
 /// Notes the pulls that were counted. What can't be noted now is tried again with the next.
-async fn note_pulls(pulls: Arc<PullLog>, store: Arc<Store>) {
-    if let Err(error) = pulls.flush(store.meta()).await {
+async fn note_pulls(registry: Registry) {
+    if let Err(error) = registry.note_pulls().await {
         tracing::warn!(%error, "pulls that were counted could not be noted yet");
     }
 }

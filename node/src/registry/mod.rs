@@ -25,11 +25,12 @@ use crate::storage::meta::{Act, MetaError, Project};
 use crate::storage::store::StoreError;
 use crate::workers::{Lost, Scope};
 
+use self::pulls::PullLog;
+
 pub use blobs::{Blob, BlobError};
 pub use maintenance::Upkeep;
 pub use manifests::{ManifestError, Push, Pushed};
 pub use projects::{NewProject, ProjectError};
-pub use pulls::PullLog;
 pub use records::{Contested, RecordsError, Said};
 pub use referrers::Referrers;
 pub use shelf::{Artifact, MAX_DESCRIPTION, ShelfError};
@@ -84,10 +85,12 @@ impl Registry {
         Self { store, scope, clock, rules, upkeep, pulls: Arc::default() }
     }
 
-    /// Pulls that are counted and not noted yet. Its owner flushes it now and then, and before the store closes.
-    #[must_use]
-    pub const fn pulls(&self) -> &Arc<PullLog> {
-        &self.pulls
+    /// Notes the pulls that were counted since the last time: to be called now and then, and before the store closes.
+    ///
+    /// # Errors
+    /// [`Fault`]; what could not be noted is tried again with the next.
+    pub async fn note_pulls(&self) -> Result<(), Fault> {
+        Ok(self.pulls.flush(self.store.meta()).await?)
     }
 
     fn act(&self, actor: &Arc<str>, request: &Arc<str>) -> Act {

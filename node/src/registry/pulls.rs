@@ -1,8 +1,8 @@
 //! Pulls of manifests, counted in memory and noted in batches: a pull never waits for a write.
 //!
 //! Owns what was counted and is not noted yet. A crash loses that: a few seconds of counts. When more different things
-//! are pulled between two batches than there is room for, the counts of the rest are lost, too, and told by
-//! [`PullLog::dropped`].
+//! are pulled between two batches than there is room for, the counts of the rest are lost, too, and the
+//! log tells how many.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,14 +22,14 @@ type Key = (RepositoryName, Digest, Option<Tag>);
 
 /// What was pulled since the last batch.
 #[derive(Debug, Default)]
-pub struct PullLog {
+pub(super) struct PullLog {
     counted: Mutex<HashMap<Key, (u64, Timestamp)>>,
     dropped: AtomicU64,
 }
 
 impl PullLog {
     /// Counts a pull of `digest` by a reference.
-    pub fn count(&self, repository: &RepositoryName, digest: Digest, by: &Reference, at: Timestamp) {
+    pub(super) fn count(&self, repository: &RepositoryName, digest: Digest, by: &Reference, at: Timestamp) {
         let tag = match by {
             Reference::Tag(tag) => Some(tag.clone()),
             Reference::Digest(_) => None,
@@ -48,9 +48,9 @@ impl PullLog {
         *last = at.max(*last);
     }
 
-    /// Pulls that were not counted for want of room, since the start.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
+    /// Pulls that were not counted for want of room since the last batch.
+    #[cfg(test)]
+    fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
@@ -58,7 +58,11 @@ impl PullLog {
     ///
     /// # Errors
     /// [`MetaError`] of the first batch that failed.
-    pub async fn flush(&self, meta: &dyn MetaStore) -> Result<(), MetaError> {
+    pub(super) async fn flush(&self, meta: &dyn MetaStore) -> Result<(), MetaError> {
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            tracing::warn!(dropped, "more different manifests were pulled than are counted at a time");
+        }
         let counted = std::mem::take(&mut *self.counted.lock().unwrap_or_else(PoisonError::into_inner));
         let pulled = |((repository, digest, tag), (count, last))| Pulled { repository, digest, tag, count, last };
         let mut waiting: Vec<Pulled> = counted.into_iter().map(pulled).collect();

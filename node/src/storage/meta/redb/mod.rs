@@ -9,6 +9,7 @@
 
 mod backend;
 mod failure;
+mod fill;
 mod follow;
 mod intents;
 mod publish;
@@ -23,6 +24,8 @@ mod take;
 mod writer;
 mod writing;
 
+#[cfg(test)]
+mod fill_tests;
 #[cfg(test)]
 mod kept_tests;
 #[cfg(test)]
@@ -55,6 +58,7 @@ use super::{
 use crate::storage::Health;
 use crate::workers::Scope;
 
+pub use fill::Fill;
 pub use snapshot::{newest_good, prune, snapshots};
 pub use writer::COMMIT_ROOM;
 
