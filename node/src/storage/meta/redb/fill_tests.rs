@@ -1,14 +1,16 @@
 //! Listings over a store that was filled in bulk: what they show, and, when asked, how long that takes.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use protocol::seam::Clock;
 use protocol::{Reference, Timestamp};
 
 use super::{Fill, OpenRedb, RedbMeta};
 use crate::storage::Health;
 use crate::storage::meta::{Act, ArtifactOrder, FindRepositories, MetaStore, RepositoryOrder, Slice, tests_author};
 use crate::workers::Scope;
+use crate::world::RealClock;
 use crate::world::scratch::Scratch;
 
 fn act() -> Act {
@@ -51,11 +53,11 @@ async fn what_was_filled_in_bulk_is_listed() {
 
 /// Times one read many times over and prints the worst but one in a hundred.
 async fn time<F: Future<Output = ()>>(name: &str, times: u32, read: impl Fn(u32) -> F) {
-    let mut taken: Vec<Duration> = Vec::new();
+    let (clock, mut taken) = (RealClock::new(), Vec::<Duration>::new());
     for n in 0..times {
-        let start = Instant::now();
+        let start = clock.monotonic();
         read(n).await;
-        taken.push(start.elapsed());
+        taken.push(clock.monotonic() - start);
     }
     taken.sort_unstable();
     let at = |percent: usize| taken[(taken.len() * percent / 100).min(taken.len() - 1)];
@@ -68,11 +70,12 @@ async fn time<F: Future<Output = ()>>(name: &str, times: u32, read: impl Fn(u32)
 #[ignore = "a measurement: a million artifacts, some gigabytes"]
 async fn listings_of_a_large_store() {
     let dir = Scratch::new();
-    let start = Instant::now();
+    let clock = RealClock::new();
+    let start = clock.monotonic();
     let projects = std::env::var("PORTOLAN_FILL").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
     let meta = filled(&dir, Fill { projects, repositories: 10, artifacts: 10 }).await;
     let size = std::fs::metadata(dir.path("meta.redb")).unwrap().len();
-    println!("filled in {:.1?}, {} MiB", start.elapsed(), size >> 20);
+    println!("filled in {:.1?}, {} MiB", clock.monotonic() - start, size >> 20);
     let meta = &meta;
     let page = |page: u64, limit| Slice { offset: page * limit as u64, limit };
     use RepositoryOrder::{Name, Newest};
