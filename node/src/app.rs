@@ -14,7 +14,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::ProjectName;
 use protocol::seam::{Access, Clock, DirEntry, Entropy, EntryKind, File, FileSystem};
 use tokio::sync::mpsc;
 
@@ -22,16 +21,17 @@ use crate::auth::{AuthError, AuthRules, Authenticator, OpenAuth, Secret};
 use crate::cli::Host;
 use crate::cli::welcome::{self, Address, AdminPassword};
 use crate::config::{self, Config};
+use crate::directory::{Directory, DirectoryError};
 use crate::http::{self, AppState, Bound, Parts, Server};
 use crate::policy::Gate;
 use crate::registry::maintenance::{Upkeep, UpkeepParts};
-use crate::registry::{Registry, Rules};
+use crate::registry::{OpenRegistry, Registry, Rules};
 use crate::storage::Health;
 use crate::storage::audit::{AuditError, AuditLog};
 use crate::storage::blobs::files::FileBlobs;
 use crate::storage::identity::{self, IdentityError};
+use crate::storage::meta::MetaError;
 use crate::storage::meta::redb::{OpenRedb, RedbMeta, newest_good};
-use crate::storage::meta::{Act, MetaError, Project};
 use crate::storage::rebuild::Rebuild;
 use crate::storage::room::{Room, RoomLimits};
 use crate::storage::snapshots::Snapshots;
@@ -58,6 +58,9 @@ const WORKERS_END: Duration = Duration::from_secs(20);
 
 /// How often events are moved to the audit log.
 const AUDIT_PERIOD: Duration = Duration::from_secs(1);
+
+/// Pulls are counted in memory and noted this often: what a crash loses of the counts.
+const PULLS_PERIOD: Duration = Duration::from_secs(5);
 
 /// How often expired sessions are given up and the ballast is looked after.
 const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(30);
@@ -114,6 +117,9 @@ pub enum ServeError {
     /// The accounts.
     #[error("the accounts can't be opened: {0}")]
     Auth(#[from] AuthError),
+    /// Who and what is governed.
+    #[error("who and what is governed can't be read: {0}")]
+    Directory(#[from] DirectoryError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -206,6 +212,7 @@ struct Node {
     app: Arc<AppState>,
     upkeep: Arc<Upkeep>,
     store: Arc<Store>,
+    registry: Registry,
     audit: Arc<tokio::sync::Mutex<AuditLog>>,
     clock: Arc<dyn Clock>,
     /// Requests and what they start.
@@ -227,8 +234,9 @@ impl Node {
         http::operator::keep_private(data).map_err(|error| ServeError::Data(data.display().to_string(), error))?;
         let ground = Ground::open(config, world, &requests)?;
         let Ground { store, room, snapshots, health, audit, engines, _lock } = ground;
-        make_library(&store, &*world.clock).await?;
-        let (authenticator, password) = open_auth(config, world, &store, &requests).await?;
+        let directory = Directory::open(Arc::clone(&store), requests.clone()).await?;
+        directory.make_library(&*world.entropy).await?;
+        let (authenticator, password) = open_auth(config, world, (&store, &directory), &requests).await?;
         let upkeep = Upkeep::new(UpkeepParts {
             store: Arc::clone(&store),
             room,
@@ -239,8 +247,15 @@ impl Node {
             data: config.storage.data.display().to_string(),
         });
         let rules = Rules { create: config.projects.create, page: config.limits.page as usize };
-        let registry =
-            Registry::new(Arc::clone(&store), requests.clone(), Arc::clone(&world.clock), rules, Arc::clone(&upkeep));
+        let registry = Registry::new(OpenRegistry {
+            store: Arc::clone(&store),
+            directory: Arc::clone(&directory),
+            scope: requests.clone(),
+            clock: Arc::clone(&world.clock),
+            entropy: Arc::clone(&world.entropy),
+            rules,
+            upkeep: Arc::clone(&upkeep),
+        });
         let metrics = Arc::new(Metrics::new());
         let workers = Scope::new();
         metrics.watch({
@@ -248,8 +263,8 @@ impl Node {
             move || Gauges { task_panics: scopes.iter().map(Scope::panics).sum(), ..gauges(&upkeep) }
         });
         let app = AppState::new(Parts {
-            registry,
-            gate: Gate::new(Arc::clone(&store)),
+            registry: registry.clone(),
+            gate: Gate::new(directory),
             authenticator: Arc::new(authenticator),
             health,
             scope: requests.clone(),
@@ -261,7 +276,20 @@ impl Node {
         let audit = Arc::new(tokio::sync::Mutex::new(audit));
         let clock = Arc::clone(&world.clock);
         let password = password.map_or(AdminPassword::Given, |made| AdminPassword::Made(made.reveal().into()));
-        Ok(Self { app, upkeep, store, audit, clock, requests, workers, engines, password, first_start, _lock })
+        Ok(Self {
+            app,
+            upkeep,
+            store,
+            registry,
+            audit,
+            clock,
+            requests,
+            workers,
+            engines,
+            password,
+            first_start,
+            _lock,
+        })
     }
 
     /// Writes the address where programs find it, and says it where people do.
@@ -295,6 +323,8 @@ impl Node {
             AUDIT_PERIOD,
             Box::new(move || Box::pin(drain_audit(scope.clone(), Arc::clone(&audit), Arc::clone(&store)))),
         );
+        let registry = self.registry.clone();
+        every("pulls", PULLS_PERIOD, PULLS_PERIOD, Box::new(move || Box::pin(note_pulls(registry.clone()))));
         let (upkeep, store, scope) = (Arc::clone(&self.upkeep), Arc::clone(&self.store), self.workers.clone());
         every(
             "housekeeping",
@@ -326,6 +356,7 @@ impl Node {
         // The server cuts what is left after its own limit; the rest is for work that outlives its request.
         let mut left = self.requests.stop(config.http.drain.0 + WORKERS_END).await;
         left += self.workers.stop(WORKERS_END).await;
+        note_pulls(self.registry.clone()).await;
         drain_audit(Scope::new(), Arc::clone(&self.audit), Arc::clone(&self.store)).await;
         left += self.engines.stop(WORKERS_END).await;
         tracing::info!(left, "stopped");
@@ -371,30 +402,16 @@ fn left_of(period: Duration, age: Option<Duration>) -> Duration {
     age.map_or(soon, |age| period.saturating_sub(age).max(soon))
 }
 
-/// The project that holds names of one component and that anyone may pull from.
-async fn make_library(store: &Store, clock: &dyn Clock) -> Result<(), ServeError> {
-    let name = ProjectName::library();
-    if store.meta().project(&name).await?.is_some() {
-        return Ok(());
-    }
-    let at = clock.now();
-    let project = Project { name, public: true, sparse: false, created: at };
-    store
-        .meta()
-        .create_project(project, Act { actor: "portolan".into(), at, request: "start".into(), via: Default::default() })
-        .await?;
-    Ok(())
-}
-
 async fn open_auth(
     config: &Config,
     world: &World,
-    store: &Arc<Store>,
+    (store, directory): (&Arc<Store>, &Arc<Directory>),
     tasks: &Scope,
 ) -> Result<(Authenticator, Option<Secret>), ServeError> {
     let set = std::env::var(PASSWORD_VARIABLE).ok().filter(|text| !text.is_empty()).map(Secret::new);
     let parts = OpenAuth {
         store: Arc::clone(store),
+        directory: Arc::clone(directory),
         clock: Arc::clone(&world.clock),
         entropy: Arc::clone(&world.entropy),
         tasks: tasks.clone(),
@@ -459,6 +476,13 @@ fn gauges(upkeep: &Upkeep) -> Gauges {
         disk_available: status.disk.available,
         read_only: status.read_only.is_some(),
         task_panics: 0,
+    }
+}
+
+/// Notes the pulls that were counted. What can't be noted now is tried again with the next.
+async fn note_pulls(registry: Registry) {
+    if let Err(error) = registry.note_pulls().await {
+        tracing::warn!(%error, "pulls that were counted could not be noted yet");
     }
 }
 

@@ -12,7 +12,8 @@ pub fn rebuild_index(config: &Config, world: &World) -> Result<String, ServeErro
     runtime()?.block_on(async {
         let scope = Scope::new();
         let ground = Ground::open_with(config, world, &scope, Absent::MadeAgain)?;
-        make_library(&ground.store, &*world.clock).await?;
+        let directory = Directory::open(Arc::clone(&ground.store), scope.clone()).await?;
+        directory.make_library(&*world.entropy).await?;
         let rebuild = Rebuild::new(Arc::clone(&ground.store), scope.clone());
         let rebuild = rebuild.map_err(|error| MetaError::Engine(error.to_string()))?;
         let report = rebuild.run().await?;

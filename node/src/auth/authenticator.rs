@@ -395,15 +395,19 @@ impl Authenticator {
             return Err(AuthError::Invalid);
         }
         let issued_at = self.parts.clock.now();
-        let (account, generation) = self.parts.directory.read(|book| match principal.kind {
-            Kind::Anonymous => Some((None, 0)),
-            // The operator's clients act for the administrator.
-            Kind::Operator => live_user(book, USER_ADMIN).map(|user| (Some("u1".into()), user.is.generation)),
-            Kind::User(id) => live_user(book, id).map(|user| (Some(format!("u{id}").into()), user.is.generation)),
-            Kind::Robot(id) => {
-                live_robot(book, id, issued_at).map(|robot| (Some(format!("r{id}").into()), robot.is.is.generation))
-            }
-        }).ok_or(AuthError::Invalid)?;
+        let (account, generation) = self
+            .parts
+            .directory
+            .read(|book| match principal.kind {
+                Kind::Anonymous => Some((None, 0)),
+                // The operator's clients act for the administrator.
+                Kind::Operator => live_user(book, USER_ADMIN).map(|user| (Some("u1".into()), user.is.generation)),
+                Kind::User(id) => live_user(book, id).map(|user| (Some(format!("u{id}").into()), user.is.generation)),
+                Kind::Robot(id) => {
+                    live_robot(book, id, issued_at).map(|robot| (Some(format!("r{id}").into()), robot.is.is.generation))
+                }
+            })
+            .ok_or(AuthError::Invalid)?;
         let expires = issued_at.plus(self.parts.rules.token_ttl);
         let claims = Claims { audience: SERVICE.into(), account, generation, expires, scopes: scopes.into() };
         let token = self.tokens.sign(&claims).ok_or(AuthError::Invalid)?;

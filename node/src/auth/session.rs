@@ -59,7 +59,9 @@ impl Sessions {
         let id = Secret::new(hex(&bytes));
         let mut table = self.table();
         while table.len() >= MOST {
-            let Some(oldest) = table.iter().min_by_key(|(_, session)| session.used).map(|(name, _)| *name) else { break };
+            let Some(oldest) = table.iter().min_by_key(|(_, session)| session.used).map(|(name, _)| *name) else {
+                break;
+            };
             table.remove(&oldest);
         }
         table.insert(name_of(&id), Session { user, generation, made: now, used: now });

@@ -17,10 +17,13 @@ mod tests;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use protocol::ProjectName;
 use protocol::record::MeshId;
+use protocol::record::governed::Metadata;
+use protocol::seam::Entropy;
 
 use crate::storage::Store;
-use crate::storage::meta::{Act, Amend, Amended, MetaError};
+use crate::storage::meta::{Act, Amend, Amended, MetaError, Via};
 use crate::workers::Scope;
 
 pub use book::{Book, GroupEntry, LabelEntry, ProjectEntry, RobotEntry, RoleEntry, UserEntry};
@@ -144,6 +147,26 @@ impl Directory {
             }
         }
         Err(DirectoryError::Contended.into())
+    }
+
+    /// Sees to it that the project is there that holds names of one component and that anyone may pull from.
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub async fn make_library(self: &Arc<Self>, entropy: &dyn Entropy) -> Result<(), DirectoryError> {
+        let name = ProjectName::library();
+        if self.read(|book| book.project(&name).is_some()) {
+            return Ok(());
+        }
+        let act = Act { actor: "portolan".into(), at: self.store.now(), request: "start".into(), via: Via::default() };
+        let mut nonce = [0; 16];
+        entropy.fill(&mut nonce);
+        let metadata = Metadata::new();
+        let new = NewProject { name, public: true, sparse: false, metadata, owner: None, quota: None, nonce };
+        match self.change(&act, |draft| draft.create_project(&new)).await {
+            Ok(_) | Err(DirectoryError::Exists(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn amend(&self, amend: Amend) -> Result<Amended, MetaError> {

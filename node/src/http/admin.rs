@@ -186,43 +186,6 @@ async fn history(call: &Call, permit: &AdminPermit) -> Result<Response, Error> {
     value(&call.registry().tag_history(permit, &repository, &tag, limit).await?)
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProjectRequest {
-    project_name: String,
-    #[serde(default)]
-    metadata: Metadata,
-}
-
-/// Harbor writes truth values as text.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Metadata {
-    public: Option<String>,
-    sparse: Option<String>,
-}
-
-async fn create_project(call: &Call, permit: &AdminPermit, body: &mut Receiving) -> Result<Response, Error> {
-    let new = new_project(&body.collect_short(MAX_BODY, "a request").await?)?;
-    let project = call.registry().create_project(permit, new, &call.id).await?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::CREATED;
-    if let Ok(location) = HeaderValue::try_from(format!("/api/v2.0/projects/{}", project.name)) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
-}
-
-fn new_project(body: &[u8]) -> Result<NewProject, Error> {
-    let asked: ProjectRequest = serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
-    let name: ProjectName = asked.project_name.parse().map_err(|error| bad(format!("project_name: {error}")))?;
-    Ok(NewProject {
-        name,
-        public: truth("metadata.public", asked.metadata.public.as_deref())?,
-        sparse: truth("metadata.sparse", asked.metadata.sparse.as_deref())?,
-    })
-}
-
 fn bad(message: String) -> Error {
     Error::bad("BAD_REQUEST", message)
 }
@@ -237,57 +200,6 @@ fn truth(what: &str, text: Option<&str>) -> Result<bool, Error> {
 
 fn flag(query: &Query<'_>, name: &'static str) -> Result<bool, Error> {
     truth(name, query.one(name)?)
-}
-
-#[derive(Debug, Serialize)]
-struct ProjectView {
-    name: String,
-    metadata: MetadataView,
-    creation_time: String,
-}
-
-#[derive(Debug, Serialize)]
-struct MetadataView {
-    public: &'static str,
-    sparse: &'static str,
-}
-
-impl ProjectView {
-    fn new(project: &Project) -> Self {
-        let word = |value: bool| if value { "true" } else { "false" };
-        let seconds = i64::try_from(project.created.as_secs()).unwrap_or_default();
-        let time = OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|at| at.format(&Rfc3339).ok());
-        Self {
-            name: project.name.as_str().to_owned(),
-            metadata: MetadataView { public: word(project.public), sparse: word(project.sparse) },
-            creation_time: time.unwrap_or_default(),
-        }
-    }
-}
-
-/// A page counted from 1, as Harbor has them, out of a listing that goes on after a name.
-async fn list_projects(call: &Call, permit: &AdminPermit) -> Result<Response, Error> {
-    let query = call.query()?;
-    let page = count(&query, "page", 1, MAX_PAGE)?;
-    let size = count(&query, "page_size", 10, MAX_PAGE_SIZE)?;
-    let (mut after, mut items) = (None, Vec::new());
-    for _ in 0..page {
-        let listing = call.registry().projects(permit, after.take(), Some(size)).await?;
-        after = listing.items.last().map(|project| project.name.as_str().to_owned());
-        items = listing.items;
-        if !listing.more {
-            // A page behind the end has nothing.
-            break;
-        }
-    }
-    let total = call.registry().status(permit).await?.counts.projects;
-    if (page as u64 - 1).saturating_mul(size as u64) >= total {
-        items.clear();
-    }
-    let views: Vec<_> = items.iter().map(ProjectView::new).collect();
-    let mut response = value(&views)?;
-    response.headers_mut().insert(X_TOTAL_COUNT, HeaderValue::from(total));
-    Ok(response)
 }
 
 fn count(query: &Query<'_>, name: &'static str, default: usize, most: usize) -> Result<usize, Error> {
@@ -314,23 +226,6 @@ fn text(text: &'static str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_project_is_read_strictly() {
-        let new = new_project(br#"{"project_name":"a","metadata":{"public":"true"}}"#).unwrap();
-        assert!(new.public && !new.sparse && new.name.as_str() == "a");
-        for bad in [
-            r#"{"project_name":"a","owner":"root"}"#,
-            r#"{"project_name":"a","metadata":{"admin":"true"}}"#,
-            r#"{"project_name":"a/b"}"#,
-            r#"{"project_name":"a","metadata":{"public":"yes"}}"#,
-            r#"{"project_name":"a","project_name":"b"}"#,
-            "{}",
-            "",
-        ] {
-            assert_eq!(new_project(bad.as_bytes()).unwrap_err().status(), 400, "{bad}");
-        }
-    }
 
     #[test]
     fn paths_have_one_spelling() {

@@ -45,12 +45,13 @@ impl Call {
         let outcome = self.authenticator().authenticate(&credentials, self.party()).await;
         self.app.metrics().authentication(match (&outcome, &credentials) {
             (Ok(_), Credentials::None) => "anonymous",
-            (Ok(_), Credentials::Basic { .. } | Credentials::Bearer(_) | Credentials::LocalOperator) => "accepted",
+            (Ok(_), _) => "accepted",
             (Err(AuthError::Invalid), _) => "refused",
-            (Err(AuthError::Busy), _) => "busy",
-            (Err(AuthError::Meta(_)), _) => "failed",
+            (Err(AuthError::Busy | AuthError::Slow(_)), _) => "busy",
+            (Err(AuthError::Meta(_) | AuthError::Directory(_)), _) => "failed",
         });
-        self.principal = outcome.map_err(|error| Error::authentication(error, help()))?;
+        let principal = outcome.map_err(|error| Error::authentication(error, help()))?;
+        self.principal = principal.from(self.origin.peer.map(|peer| peer.ip()));
         self.shown = credentials != Credentials::None;
         Ok(())
     }
@@ -133,18 +134,14 @@ impl Call {
     }
 
     /// A permit for `R` in `name`, or what would help.
-    pub(super) async fn permit<R: Right>(&self, name: &RepositoryName) -> Result<Permit<R>, Error> {
-        let permit = self.gate().permit::<R>(&self.principal, name).await;
+    pub(super) fn permit<R: Right>(&self, name: &RepositoryName) -> Result<Permit<R>, Error> {
+        let permit = self.gate().permit::<R>(&self.principal, name);
         permit.map_err(|denied| self.denied(denied, || Challenge::repository(name, R::ACTION)))
     }
 
     /// As [`Call::permit`], for one question among several: no error, no challenge.
-    pub(super) async fn may<R: Right>(&self, name: &RepositoryName) -> Result<Option<Permit<R>>, Error> {
-        match self.gate().permit::<R>(&self.principal, name).await {
-            Ok(permit) => Ok(Some(permit)),
-            Err(Denied::Challenge | Denied::Forbidden) => Ok(None),
-            Err(Denied::Meta(error)) => Err(error.into()),
-        }
+    pub(super) fn may<R: Right>(&self, name: &RepositoryName) -> Option<Permit<R>> {
+        self.gate().permit::<R>(&self.principal, name).ok()
     }
 
     pub(super) fn permit_catalog(&self) -> Result<CatalogPermit, Error> {
@@ -163,7 +160,7 @@ impl Call {
                 Error::unauthorized(help, Denied::Challenge.to_string())
             }
             Denied::Forbidden => Error::denied(),
-            Denied::Meta(error) => error.into(),
+            Denied::Absent => super::api::error::not_found("project"),
         }
     }
 

@@ -19,7 +19,8 @@ use super::query::QueryError;
 use super::v2::location;
 use super::v2::route::RouteError;
 use crate::auth::AuthError;
-use crate::registry::{BlobError, Fault, ManifestError, ProjectError, RecordsError, TagError, UploadError};
+use crate::directory::DirectoryError;
+use crate::registry::{BlobError, Fault, ManifestError, RecordsError, ShelfError, TagError, UploadError};
 use crate::storage::blobs::BlobStoreError;
 use crate::storage::meta::MetaError;
 use crate::storage::store::StoreError;
@@ -422,6 +423,10 @@ impl From<ManifestError> for Error {
                 Self::new(StatusCode::URI_TOO_LONG, "MANIFEST_INVALID", error.to_string())
             }
             ManifestError::TooManyChildren => Self::bad("MANIFEST_INVALID", error.to_string()),
+            ManifestError::OverQuota { used, adds, limit } => {
+                Self::new(StatusCode::FORBIDDEN, "DENIED", error.to_string())
+                    .detail(json!({ "used": used, "adds": adds, "limit": limit }))
+            }
             ManifestError::Fault(fault) => fault.into(),
         }
     }
@@ -453,11 +458,29 @@ impl From<RecordsError> for Error {
     }
 }
 
-impl From<ProjectError> for Error {
-    fn from(error: ProjectError) -> Self {
+impl From<DirectoryError> for Error {
+    fn from(error: DirectoryError) -> Self {
+        let message = error.to_string();
         match error {
-            ProjectError::Exists => Self::new(StatusCode::CONFLICT, "CONFLICT", error.to_string()),
-            ProjectError::Fault(fault) => fault.into(),
+            DirectoryError::Absent(_) => Self::absent("NOT_FOUND", message),
+            DirectoryError::Exists(_) => Self::new(StatusCode::CONFLICT, "CONFLICT", message),
+            DirectoryError::Invalid(_) => Self::bad("BAD_REQUEST", message),
+            DirectoryError::Refused(_) => Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", message),
+            DirectoryError::Full(_) => Self::new(StatusCode::PRECONDITION_FAILED, "PRECONDITION", message),
+            DirectoryError::Contended => Self::too_many(1, message),
+            DirectoryError::Meta(error) => error.into(),
+        }
+    }
+}
+
+impl From<ShelfError> for Error {
+    fn from(error: ShelfError) -> Self {
+        let message = error.to_string();
+        match error {
+            ShelfError::UnknownRepository | ShelfError::UnknownArtifact => Self::absent("NOT_FOUND", message),
+            ShelfError::TooLong { .. } => Self::bad("BAD_REQUEST", message),
+            ShelfError::NotHome(_) => Self::new(StatusCode::CONFLICT, "CONFLICT", message),
+            ShelfError::Fault(fault) => fault.into(),
         }
     }
 }
@@ -469,7 +492,9 @@ impl Error {
         match error {
             AuthError::Invalid => Self::unauthorized(challenge.invalid_token(), error.to_string()),
             AuthError::Busy => Self::too_many(1, error.to_string()),
+            AuthError::Slow(wait) => Self::too_many(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1), error.to_string()),
             AuthError::Meta(error) => error.into(),
+            AuthError::Directory(error) => Self::internal(error),
         }
     }
 }
@@ -489,7 +514,7 @@ mod tests {
     #[test]
     fn each_room_error_has_its_code() {
         let d = Digest::sha256(b"");
-        let table: [(Error, u16, &str); 23] = [
+        let table: [(Error, u16, &str); 24] = [
             (BlobError::Unknown.into(), 404, "BLOB_UNKNOWN"),
             (BlobError::Damaged.into(), 404, "BLOB_UNKNOWN"),
             (BlobError::Pinned { by: d }.into(), 405, "UNSUPPORTED"),
@@ -502,10 +527,11 @@ mod tests {
             (TagError::NotHome("shop".into()).into(), 409, "CONFLICT"),
             (ManifestError::TooManyTags { found: 101 }.into(), 414, "MANIFEST_INVALID"),
             (ManifestError::TooManyChildren.into(), 400, "MANIFEST_INVALID"),
+            (ManifestError::OverQuota { used: 9, adds: 2, limit: 10 }.into(), 403, "DENIED"),
             (manifest::ManifestError::TooLarge { found: 9 }.into(), 413, "SIZE_INVALID"),
             (TagError::UnknownRepository.into(), 404, "NAME_UNKNOWN"),
             (TagError::Unknown.into(), 404, "MANIFEST_UNKNOWN"),
-            (ProjectError::Exists.into(), 409, "CONFLICT"),
+            (DirectoryError::Exists("x".into()).into(), 409, "CONFLICT"),
             (RecordsError::Unknown.into(), 404, "MANIFEST_UNKNOWN"),
             (RecordsError::Settled.into(), 409, "CONFLICT"),
             (RecordsError::ManifestGone(d).into(), 409, "CONFLICT"),

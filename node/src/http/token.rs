@@ -36,7 +36,7 @@ async fn get(call: &mut Call) -> Result<Response, Error> {
     }
     call.identify(Challenge::administration).await?;
     let scopes = scopes(call.query()?.all("scope"));
-    issue(call, &call.principal, &scopes).await
+    issue(call, &call.principal, &scopes)
 }
 
 async fn post(call: &Call, body: &mut Receiving) -> Result<Response, Error> {
@@ -56,15 +56,16 @@ async fn post(call: &Call, body: &mut Receiving) -> Result<Response, Error> {
     call.app.metrics().authentication(match &outcome {
         Ok(_) => "accepted",
         Err(AuthError::Invalid) => "refused",
-        Err(AuthError::Busy) => "busy",
-        Err(AuthError::Meta(_)) => "failed",
+        Err(AuthError::Busy | AuthError::Slow(_)) => "busy",
+        Err(AuthError::Meta(_) | AuthError::Directory(_)) => "failed",
     });
     let principal = outcome.map_err(|error| Error::authentication(error, Challenge::administration()))?;
-    issue(call, &principal, &scopes(form.all("scope"))).await
+    let principal = principal.from(call.origin.peer.map(|peer| peer.ip()));
+    issue(call, &principal, &scopes(form.all("scope")))
 }
 
-async fn issue(call: &Call, principal: &Principal, asked: &[Scope]) -> Result<Response, Error> {
-    let granted = call.gate().grant(principal, asked).await?;
+fn issue(call: &Call, principal: &Principal, asked: &[Scope]) -> Result<Response, Error> {
+    let granted = call.gate().grant(principal, asked);
     let issued = call.authenticator().issue(principal, granted);
     let issued = issued.map_err(|error| Error::authentication(error, Challenge::administration()))?;
     Ok(secret_json(StatusCode::OK, &token(&issued)?))

@@ -6,7 +6,7 @@ use protocol::{ProjectName, RepositoryName};
 
 use super::permission::{Permission, Resource, Verb};
 use super::rights::{self, On};
-use super::{AdminPermit, CatalogPermit, Permit, ProjectPermit, Right, SystemPermit};
+use super::{AdminPermit, CatalogPermit, CreateProject, Permit, ProjectPermit, Right, SystemPermit};
 use crate::auth::{Action, Kind, Principal, Scope};
 use crate::directory::{Directory, ProjectEntry};
 
@@ -69,11 +69,7 @@ impl Gate {
     /// A permit for `R` by the account's right alone, for uses no token scope can name (the source of an anonymous
     /// mount); `None` when the account has no such right.
     #[must_use]
-    pub fn permit_by_account<R: Right>(
-        &self,
-        principal: &Principal,
-        repository: &RepositoryName,
-    ) -> Option<Permit<R>> {
+    pub fn permit_by_account<R: Right>(&self, principal: &Principal, repository: &RepositoryName) -> Option<Permit<R>> {
         self.allows(principal, R::ACTION, repository).then(|| Permit::new(principal, repository))
     }
 
@@ -139,6 +135,27 @@ impl Gate {
         Err(denied(principal))
     }
 
+    /// A permit to make projects: for administrators, robots with the permission, and people where all may.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn permit_create_project(&self, principal: &Principal) -> Result<CreateProject, Denied> {
+        const CREATE: Permission = Permission::new(Resource::Project, Verb::Create);
+        let everyone = || {
+            let set = self.directory.read(|book| book.configured_text("project_creation_restriction"));
+            set.is_none_or(|set| set == "everyone")
+        };
+        let (may, owner) = match principal.kind() {
+            Kind::User(id) => (self.is_administrator(principal) || everyone(), Some(id)),
+            Kind::Robot(_) | Kind::Operator => (self.may(principal, CREATE, On::System), None),
+            Kind::Anonymous => (false, None),
+        };
+        if may && principal.scope_allows_administration() {
+            return Ok(CreateProject { actor: principal.actor(), owner });
+        }
+        Err(denied(principal))
+    }
+
     /// A permit for something with the whole system.
     ///
     /// # Errors
@@ -165,9 +182,8 @@ impl Gate {
             return Err(Denied::Challenge);
         }
         self.directory.read(|book| {
-            let may = |permission, name: &ProjectName| {
-                rights::allows(book, principal.kind(), permission, On::Project(name))
-            };
+            let may =
+                |permission, name: &ProjectName| rights::allows(book, principal.kind(), permission, On::Project(name));
             match find(book) {
                 Some(project) if may(permission, &project.name) => {
                     Ok(ProjectPermit { actor: principal.actor(), permission, project })

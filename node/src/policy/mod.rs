@@ -16,8 +16,9 @@ use protocol::{ProjectName, RepositoryName};
 use crate::auth::{Action, Actor, Principal};
 use crate::directory::ProjectEntry;
 
-pub use gate::{Denied, Gate, MAX_SCOPES};
+pub use gate::{Denied, Gate, MAX_SCOPES, permission_of};
 pub use permission::{Permission, Resource, Verb};
+pub use rights::{Because, On};
 
 /// A right a permit can prove over a repository.
 pub trait Right: Send + Sync + 'static {
@@ -96,6 +97,27 @@ impl AdminPermit {
     #[must_use]
     pub const fn actor(&self) -> &Actor {
         &self.actor
+    }
+}
+
+/// Proof that someone may make projects.
+#[derive(Debug)]
+pub struct CreateProject {
+    actor: Actor,
+    owner: Option<u32>,
+}
+
+impl CreateProject {
+    /// Who holds it.
+    #[must_use]
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// The person who will own what is made; `None`: a program makes it.
+    #[must_use]
+    pub const fn owner(&self) -> Option<u32> {
+        self.owner
     }
 }
 

@@ -112,7 +112,8 @@ fn by_membership(
     on: On<'_>,
 ) -> Option<Because> {
     let mut memberships = book.memberships(&project.scope, user);
-    let (key, _) = memberships.find(|(key, member)| covers(key, permission, on) && permits(book, member, permission))?;
+    let (key, _) =
+        memberships.find(|(key, member)| covers(key, permission, on) && permits(book, member, permission))?;
     Some(Because::Member(key.clone()))
 }
 

@@ -107,7 +107,7 @@ impl Registry {
         digest: &Digest,
         request: &std::sync::Arc<str>,
     ) -> Result<(), BlobError> {
-        let act = self.act(permit.principal(), request);
+        let act = self.act(permit.actor(), request);
         self.store.make_room();
         let due = self.store.due();
         let outcome =

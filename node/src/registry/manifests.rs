@@ -64,6 +64,19 @@ pub enum ManifestError {
     /// More children than its record has room for.
     #[error("an index names at most {MAX_CHILDREN} manifests, fewer when their digests are long")]
     TooManyChildren,
+    /// The project would use more than its quota.
+    #[error(
+        "the project uses {used} of its {limit} bytes and this would add {adds}: delete what is not needed any more, or \
+         ask an administrator for a greater quota"
+    )]
+    OverQuota {
+        /// Bytes it uses.
+        used: u64,
+        /// Bytes this would add.
+        adds: u64,
+        /// The quota.
+        limit: u64,
+    },
     /// Not the client's fault.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -122,6 +135,11 @@ impl Registry {
         found.ok_or(ManifestError::Unknown)
     }
 
+    /// Counts a pull: the manifest was given, and not by its name alone.
+    pub fn count_pull(&self, permit: &Permit<Pull>, reference: &Reference, digest: &Digest) {
+        self.pulls.count(permit.repository(), *digest, reference, self.clock.now());
+    }
+
     /// Publishes a manifest: checked, complete, and durable when this returns. The work goes on when the client hangs
     /// up meanwhile.
     ///
@@ -135,11 +153,16 @@ impl Registry {
     ) -> Result<Pushed, ManifestError> {
         let parsed = Manifest::parse(&push.body, push.media_type.as_ref())?;
         let (digest, tags) = Self::name(&push)?;
-        let act = self.act(permit.principal(), request);
+        let act = self.act(permit.actor(), request);
         let project = self.project_for_push(&permit.repository().project(), &act).await?;
         let project = project.ok_or(ManifestError::NoProject)?;
         let publish = PublishManifest::of(permit.repository(), digest, &parsed, push.body, self.store.due(), act);
-        let publish = PublishManifest { tags: tags.clone(), sparse: project.sparse, ..publish };
+        let publish = PublishManifest {
+            tags: tags.clone(),
+            sparse: project.sparse,
+            quota: self.quota_of(&project.name),
+            ..publish
+        };
         let subject = publish.subject;
         self.publish(publish).await?;
         Ok(Pushed { digest, subject, tags })
@@ -158,6 +181,7 @@ impl Registry {
             Published::NoProject => Err(ManifestError::NoProject),
             Published::NotHome(site) => Err(ManifestError::NotHome(site)),
             Published::TooManyChildren => Err(ManifestError::TooManyChildren),
+            Published::OverQuota { used, adds, limit } => Err(ManifestError::OverQuota { used, adds, limit }),
         }
     }
 
@@ -195,7 +219,7 @@ impl Registry {
         digest: &Digest,
         request: &Arc<str>,
     ) -> Result<Deleted, ManifestError> {
-        let act = self.act(permit.principal(), request);
+        let act = self.act(permit.actor(), request);
         self.store.make_room();
         let due = self.store.due();
         let outcome =

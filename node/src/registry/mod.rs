@@ -7,28 +7,35 @@ mod blobs;
 pub mod maintenance;
 mod manifests;
 mod projects;
+mod pulls;
 mod records;
 mod referrers;
+mod shelf;
 mod tags;
 mod uploads;
 
 use std::sync::Arc;
 
 use protocol::ProjectName;
-use protocol::seam::Clock;
+use protocol::seam::{Clock, Entropy};
 
+use crate::auth::Actor;
 use crate::config::Create;
+use crate::directory::{Directory, DirectoryError};
 use crate::storage::Store;
 use crate::storage::meta::{Act, MetaError, Project};
 use crate::storage::store::StoreError;
 use crate::workers::{Lost, Scope};
 
+use self::pulls::PullLog;
+
 pub use blobs::{Blob, BlobError};
 pub use maintenance::Upkeep;
 pub use manifests::{ManifestError, Push, Pushed};
-pub use projects::{NewProject, ProjectError};
+pub use projects::NewProject;
 pub use records::{Contested, RecordsError, Said};
 pub use referrers::Referrers;
+pub use shelf::{Artifact, MAX_DESCRIPTION, ShelfError};
 pub use tags::TagError;
 pub use uploads::{Mounted, Received, UploadError};
 
@@ -62,31 +69,63 @@ pub struct Rules {
     pub page: usize,
 }
 
+/// What a registry is made of.
+#[derive(Clone, Debug)]
+pub struct OpenRegistry {
+    /// What is here.
+    pub store: Arc<Store>,
+    /// Who and what is governed.
+    pub directory: Arc<Directory>,
+    /// Where its work runs.
+    pub scope: Scope,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// What may be set.
+    pub rules: Rules,
+    /// What runs now and then.
+    pub upkeep: Arc<Upkeep>,
+}
+
 /// The registry of one node. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Registry {
     store: Arc<Store>,
+    directory: Arc<Directory>,
     scope: Scope,
     clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
     rules: Rules,
     upkeep: Arc<Upkeep>,
+    pulls: Arc<PullLog>,
 }
 
 impl Registry {
-    /// A registry over `store`, whose work runs in `scope`.
+    /// A registry made of these.
     #[must_use]
-    pub const fn new(
-        store: Arc<Store>,
-        scope: Scope,
-        clock: Arc<dyn Clock>,
-        rules: Rules,
-        upkeep: Arc<Upkeep>,
-    ) -> Self {
-        Self { store, scope, clock, rules, upkeep }
+    pub fn new(parts: OpenRegistry) -> Self {
+        let OpenRegistry { store, directory, scope, clock, entropy, rules, upkeep } = parts;
+        Self { store, directory, scope, clock, entropy, rules, upkeep, pulls: Arc::default() }
     }
 
-    fn act(&self, actor: &Arc<str>, request: &Arc<str>) -> Act {
-        Act { actor: Arc::clone(actor), at: self.clock.now(), request: Arc::clone(request), via: Default::default() }
+    /// Who and what is governed.
+    #[must_use]
+    pub const fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// Notes the pulls that were counted since the last time: to be called now and then, and before the store closes.
+    ///
+    /// # Errors
+    /// [`Fault`]; what could not be noted is tried again with the next.
+    pub async fn note_pulls(&self) -> Result<(), Fault> {
+        Ok(self.pulls.flush(self.store.meta()).await?)
+    }
+
+    pub(crate) fn act(&self, actor: &Actor, request: &Arc<str>) -> Act {
+        let (name, request) = (Arc::clone(&actor.name), Arc::clone(request));
+        Act { actor: name, at: self.clock.now(), request, via: actor.via }
     }
 
     fn page(&self, after: Option<String>, limit: Option<usize>) -> Page {
@@ -101,8 +140,12 @@ impl Registry {
         if self.rules.create == Create::Explicit {
             return Ok(None);
         }
-        let project = Project { name: name.clone(), public: false, sparse: false, created: act.at };
-        self.store.meta().create_project(project, act.clone()).await?;
-        Ok(self.store.meta().project(name).await?)
+        let made = self.make_project(act, NewProject::named(name.clone()), None).await;
+        match made {
+            // Another push was faster.
+            Ok(_) | Err(DirectoryError::Exists(_)) => Ok(self.store.meta().project(name).await?),
+            Err(DirectoryError::Meta(error)) => Err(error.into()),
+            Err(error) => Err(MetaError::Engine(error.to_string()).into()),
+        }
     }
 }

@@ -59,7 +59,8 @@ impl From<ManifestError> for RecordsError {
             | ManifestError::NoProject
             | ManifestError::NotHome(_)
             | ManifestError::TooManyTags { .. }
-            | ManifestError::TooManyChildren => Self::Refused(error),
+            | ManifestError::TooManyChildren
+            | ManifestError::OverQuota { .. } => Self::Refused(error),
         }
     }
 }
@@ -164,7 +165,7 @@ impl Registry {
         choice: Choice,
         request: &Arc<str>,
     ) -> Result<Digest, RecordsError> {
-        let act = self.act(permit.principal(), request);
+        let act = self.act(permit.actor(), request);
         let due = self.store.due();
         match self.store.meta().decide_tag(DecideTag { repository, tag, choice, due, act }).await? {
             Decided::Done(digest) => Ok(digest),
@@ -186,7 +187,7 @@ impl Registry {
         record: RecordId,
         request: &Arc<str>,
     ) -> Result<(), RecordsError> {
-        let (act, due) = (self.act(permit.principal(), request), self.store.due());
+        let (act, due) = (self.act(permit.actor(), request), self.store.due());
         match self.store.meta().choose_head(ChooseHead { record, due, act }).await? {
             Chosen::Done => Ok(()),
             Chosen::Unknown => Err(RecordsError::Unknown),
@@ -206,7 +207,7 @@ impl Registry {
         digest: &Digest,
         request: &Arc<str>,
     ) -> Result<(), RecordsError> {
-        let act = self.act(permit.principal(), request);
+        let act = self.act(permit.actor(), request);
         let meta = self.store.meta();
         let project = meta.project(&repository.project()).await?.ok_or(RecordsError::Unknown)?;
         let Some(media_type) = meta.deleted_manifest(repository, digest).await? else {

@@ -46,7 +46,7 @@ impl Registry {
     /// # Errors
     /// [`TagError::Unknown`].
     pub async fn delete_tag(&self, permit: &Permit<Delete>, tag: &Tag, request: &Arc<str>) -> Result<(), TagError> {
-        let act = self.act(permit.principal(), request);
+        let act = self.act(permit.actor(), request);
         self.store.make_room();
         let due = self.store.due();
         match self.store.meta().delete_tag(permit.repository(), tag, due, act).await.map_err(Fault::from)? {

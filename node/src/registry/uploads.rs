@@ -101,11 +101,11 @@ impl Registry {
     }
 
     fn begin(permit: &Permit<Push>, algorithm: Algorithm) -> Begin {
-        Begin { principal: Arc::clone(permit.principal()), repository: permit.repository().clone(), algorithm }
+        Begin { principal: Arc::clone(&permit.actor().name), repository: permit.repository().clone(), algorithm }
     }
 
     async fn check_project(&self, permit: &Permit<Push>, request: &Arc<str>) -> Result<(), UploadError> {
-        let act = self.act(permit.principal(), request);
+        let act = self.act(permit.actor(), request);
         match self.project_for_push(&permit.repository().project(), &act).await? {
             Some(_) => Ok(()),
             None => Err(UploadError::NoProject),
@@ -131,7 +131,7 @@ impl Registry {
     }
 
     fn owned(permit: &Permit<Push>, info: SessionInfo) -> Result<SessionInfo, UploadError> {
-        if info.principal == *permit.principal() && info.repository == *permit.repository() {
+        if info.principal == permit.actor().name && info.repository == *permit.repository() {
             Ok(info)
         } else {
             Err(staging::UploadError::Unknown.into())
@@ -160,7 +160,7 @@ impl Registry {
         request: &Arc<str>,
     ) -> Result<Received, UploadError> {
         let (store, repository) = (Arc::clone(&self.store), permit.repository().clone());
-        let act = self.act(permit.principal(), request);
+        let act = self.act(permit.actor(), request);
         let commit = async move {
             let staged = writer.finish(&expected).await?;
             store.commit_blob(staged, &repository, act).await.map_err(UploadError::from)
@@ -192,7 +192,7 @@ impl Registry {
                 to: permit.repository().clone(),
                 digest: *digest,
                 lease: self.store.lease_end(),
-                act: self.act(permit.principal(), request),
+                act: self.act(permit.actor(), request),
             };
             if self.store.meta().mount_blob(mount).await.map_err(Fault::from)?.is_some() {
                 return Ok(Mounted::Done(Received { digest: *digest }));
@@ -214,8 +214,8 @@ impl Registry {
         for repository in from.into_iter().chain(holders.iter().filter(|_| from.is_none())) {
             // An anonymous mount names no source, so no token can carry its scope: the account's right decides.
             let allowed = match from {
-                Some(_) => gate.permit::<Pull>(principal, repository).await.ok(),
-                None => gate.permit_by_account::<Pull>(principal, repository).await.map_err(Fault::from)?,
+                Some(_) => gate.permit::<Pull>(principal, repository).ok(),
+                None => gate.permit_by_account::<Pull>(principal, repository),
             };
             if allowed.is_some() {
                 return Ok(allowed);

@@ -220,7 +220,8 @@ impl Rebuild {
             | Published::WrongSize { .. }
             | Published::NoProject
             | Published::NotHome(_)
-            | Published::TooManyChildren => {
+            | Published::TooManyChildren
+            | Published::OverQuota { .. } => {
                 self.report.incomplete += 1;
             }
         }

@@ -183,3 +183,30 @@ async fn mounts_and_their_fallback() {
     }
     assert_eq!(edge.admin("POST", "/v2/c/d/blobs/uploads/?mount=md5:00", "", b"").await.status, 400);
 }
+
+#[tokio::test]
+async fn a_pull_counts_when_the_manifest_was_given() {
+    let edge = Edge::start().await;
+    let kind = "application/vnd.oci.image.index.v1+json";
+    let body = format!(r#"{{"schemaVersion":2,"mediaType":"{kind}","manifests":[]}}"#);
+    let header = format!("Content-Type: {kind}\r\n");
+    assert_eq!(edge.admin("PUT", "/v2/a/b/manifests/t", &header, body.as_bytes()).await.status, 201);
+    let digest = Digest::sha256(body.as_bytes());
+    for (method, reference, condition, status) in [
+        ("GET", "t".to_owned(), String::new(), 200),
+        ("GET", digest.to_string(), String::new(), 200),
+        ("HEAD", "t".to_owned(), String::new(), 200),
+        ("GET", "t".to_owned(), format!("If-None-Match: \"{digest}\"\r\n"), 304),
+        ("GET", "u".to_owned(), String::new(), 404),
+    ] {
+        let answer = edge.admin(method, &format!("/v2/a/b/manifests/{reference}"), &condition, b"").await;
+        assert_eq!(answer.status, status, "{method} {reference}");
+    }
+    let (registry, name) = (&edge.app.parts.registry, "a/b".parse().unwrap());
+    registry.note_pulls().await.unwrap();
+    let view = registry.repository(&name).await.unwrap();
+    assert_eq!(view.pulls, 2);
+    let artifact = registry.artifact(&name, &protocol::Reference::Digest(digest)).await.unwrap();
+    assert_eq!((artifact.view.pulled, artifact.tags.len()), (view.last_pull, 1));
+    assert!(artifact.tags[0].pulled.is_some());
+}

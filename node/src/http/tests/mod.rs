@@ -18,9 +18,10 @@ use tokio::net::TcpStream;
 use super::{AppState, Parts, Server, Settings};
 use crate::auth::{AuthRules, Authenticator, OpenAuth, Secret};
 use crate::config::{Config, Create, Period};
+use crate::directory::Directory;
 use crate::policy::Gate;
 use crate::registry::maintenance::{Upkeep, UpkeepParts};
-use crate::registry::{Registry, Rules};
+use crate::registry::{OpenRegistry, Registry, Rules};
 use crate::storage::blobs::memory::MemoryBlobs;
 use crate::storage::meta::redb::{OpenRedb, RedbMeta};
 use crate::storage::meta::{Act, MetaStore, Project};
@@ -93,8 +94,10 @@ impl Edge {
         public_project(store.meta()).await;
         let rules =
             AuthRules { token_ttl: Duration::from_secs(300), cache_ttl: Duration::from_secs(3600), password_checks: 2 };
+        let directory = Directory::open(Arc::clone(&store), scope.clone()).await.unwrap();
         let auth = OpenAuth {
             store: Arc::clone(&store),
+            directory: Arc::clone(&directory),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
             tasks: scope.clone(),
@@ -103,14 +106,16 @@ impl Edge {
         let (authenticator, _) = Authenticator::open(auth, Some(Secret::new(PASSWORD))).await.unwrap();
         let rules = Rules { create: Create::Push, page: config.limits.page as usize };
         let app = AppState::new(Parts {
-            registry: Registry::new(
-                Arc::clone(&store),
-                scope.clone(),
-                Arc::clone(&clock),
+            registry: Registry::new(OpenRegistry {
+                store: Arc::clone(&store),
+                directory: Arc::clone(&directory),
+                scope: scope.clone(),
+                clock: Arc::clone(&clock),
+                entropy: Arc::clone(&entropy),
                 rules,
-                upkeep(&store, meta, &dir, &scope),
-            ),
-            gate: Gate::new(store),
+                upkeep: upkeep(&store, meta, &dir, &scope),
+            }),
+            gate: Gate::new(directory),
             authenticator: Arc::new(authenticator),
             health: health.clone(),
             scope: scope.clone(),

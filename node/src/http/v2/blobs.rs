@@ -19,7 +19,7 @@ use crate::storage::meta::MetaError;
 use crate::storage::store::StoreError;
 
 pub(super) async fn get(call: &Call, name: &RepositoryName, digest: &Digest) -> Result<Response, Error> {
-    let permit = call.permit::<Pull>(name).await?;
+    let permit = call.permit::<Pull>(name)?;
     let open = call.registry().open_blob(&permit, digest).await?;
     if is_known(call, digest) {
         return Ok(not_modified(digest, ranges::CACHE));
@@ -73,8 +73,8 @@ fn boundary(call: &Call) -> String {
 
 /// One who may push will rely on the answer, so for them the blob is kept a while.
 pub(super) async fn head(call: &Call, name: &RepositoryName, digest: &Digest) -> Result<Response, Error> {
-    let permit = call.permit::<Pull>(name).await?;
-    let blob = match call.may::<Push>(name).await? {
+    let permit = call.permit::<Pull>(name)?;
+    let blob = match call.may::<Push>(name) {
         Some(push) => match call.registry().blob_for_push(&push, digest).await {
             Err(error) if is_read_only(&error) => call.registry().blob(&permit, digest).await,
             answered => answered,
@@ -96,7 +96,7 @@ const fn is_read_only(error: &BlobError) -> bool {
 }
 
 pub(super) async fn delete(call: &Call, name: &RepositoryName, digest: &Digest) -> Result<Response, Error> {
-    let permit = call.permit::<Delete>(name).await?;
+    let permit = call.permit::<Delete>(name)?;
     call.registry().delete_blob(&permit, digest, &call.id).await?;
     Ok(bare(StatusCode::ACCEPTED))
 }

@@ -22,10 +22,13 @@ const CACHE: &str = "no-cache";
 
 /// `Accept` is not looked at: a registry has one form of a manifest, and refusing it helps nobody.
 pub(super) async fn get(call: &Call, name: &RepositoryName, reference: &Reference) -> Result<Response, Error> {
-    let permit = call.permit::<Pull>(name).await?;
+    let permit = call.permit::<Pull>(name)?;
     let manifest = call.registry().manifest(&permit, reference).await?;
     if is_known(call, &manifest.digest) {
         return Ok(not_modified(&manifest.digest, CACHE));
+    }
+    if !call.is_head() {
+        call.registry().count_pull(&permit, reference, &manifest.digest);
     }
     let length = manifest.bytes.len() as u64;
     let mut response = Response::new(if call.is_head() { Body::empty() } else { Body::full(manifest.bytes) });
@@ -46,7 +49,7 @@ pub(super) async fn put(
     reference: &Reference,
     body: &mut Receiving,
 ) -> Result<Response, Error> {
-    let permit = call.permit::<Push>(name).await?;
+    let permit = call.permit::<Push>(name)?;
     let tags = call.query()?.all("tag").map(str::parse).collect::<Result<Vec<Tag>, _>>()?;
     let media_type = content_type(call)?;
     if call.content_length().is_some_and(|length| length > MAX_BYTES as u64) {
@@ -83,7 +86,7 @@ fn content_type(call: &Call) -> Result<Option<MediaType>, Error> {
 }
 
 pub(super) async fn delete(call: &Call, name: &RepositoryName, reference: &Reference) -> Result<Response, Error> {
-    let permit = call.permit::<Delete>(name).await?;
+    let permit = call.permit::<Delete>(name)?;
     let mut response = bare(StatusCode::ACCEPTED);
     match reference {
         Reference::Tag(tag) => call.registry().delete_tag(&permit, tag, &call.id).await?,

@@ -24,7 +24,7 @@ const MAX_BODY: usize = MAX_BYTES;
 const END: &[u8] = b"]}";
 
 pub(super) async fn get(call: &Call, name: &RepositoryName, subject: &Digest) -> Result<Response, Error> {
-    let permit = call.permit::<Pull>(name).await?;
+    let permit = call.permit::<Pull>(name)?;
     let query = call.query()?;
     let asked = Asked::read(&query, call.app.parts.settings.page)?;
     // A `+` that a client forgot to encode arrives as a space, which no media type has.

@@ -11,7 +11,7 @@ use super::json as answer;
 use crate::policy::Pull;
 
 pub(super) async fn get(call: &Call, name: &RepositoryName) -> Result<Response, Error> {
-    let permit = call.permit::<Pull>(name).await?;
+    let permit = call.permit::<Pull>(name)?;
     let asked = Asked::read(&call.query()?, call.app.parts.settings.page)?;
     // Also for a page of nothing: whether the repository is there is part of the answer.
     let listing = call.registry().tags(&permit, asked.last.clone(), asked.n).await?;

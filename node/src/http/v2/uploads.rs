@@ -25,7 +25,7 @@ const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uu
 pub(super) async fn post(call: &Call, name: &RepositoryName, body: &mut Receiving) -> Result<Response, Error> {
     let query = call.query()?;
     let from = query.one("from")?.and_then(|text| text.parse().ok());
-    let permit = call.gate().permit::<Push>(&call.principal, name).await.map_err(|denied| {
+    let permit = call.gate().permit::<Push>(&call.principal, name).map_err(|denied| {
         call.denied(denied, || {
             let help = Challenge::repository(name, Action::Push);
             from.as_ref().map_or_else(|| help.clone(), |from| help.clone().and_pull(from))
@@ -82,7 +82,7 @@ async fn mount(
 /// get a session, so one who asked and was not granted the source is not sent back for ever.
 async fn wider_token_helps(call: &Call, name: &RepositoryName, from: &RepositoryName) -> Result<(), Error> {
     let asked = call.principal.scope_names(from);
-    if asked || !call.gate().allows(&call.principal, Action::Pull, from).await? {
+    if asked || !call.gate().allows(&call.principal, Action::Pull, from) {
         return Ok(());
     }
     let help = Challenge::repository(name, Action::Push).and_pull(from).insufficient();
@@ -100,7 +100,7 @@ async fn whole(call: &Call, permit: &Permit<Push>, digest: Digest, body: &mut Re
 
 /// How far a session has come.
 pub(super) async fn get(call: &Call, name: &RepositoryName, id: &UploadId) -> Result<Response, Error> {
-    let permit = call.permit::<Push>(name).await?;
+    let permit = call.permit::<Push>(name)?;
     let session = call.registry().upload(&permit, id).await.map_err(|error| Error::upload(error, name))?;
     Ok(progress(StatusCode::NO_CONTENT, &session))
 }
@@ -112,7 +112,7 @@ pub(super) async fn patch(
     id: &UploadId,
     body: &mut Receiving,
 ) -> Result<Response, Error> {
-    let permit = call.permit::<Push>(name).await?;
+    let permit = call.permit::<Push>(name)?;
     let chunk = chunk(call)?;
     let opened = call.registry().open_upload(&permit, id).await;
     let mut writer = opened.map_err(|error| Error::upload(error, name))?;
@@ -133,7 +133,7 @@ pub(super) async fn put(
     id: &UploadId,
     body: &mut Receiving,
 ) -> Result<Response, Error> {
-    let permit = call.permit::<Push>(name).await?;
+    let permit = call.permit::<Push>(name)?;
     let digest = named_digest(&call.query()?)?;
     let chunk = chunk(call)?;
     let opened = call.registry().open_upload(&permit, id).await;
@@ -147,7 +147,7 @@ pub(super) async fn put(
 /// Gives a session up.
 pub(super) async fn delete(call: &Call, name: &RepositoryName, id: &UploadId) -> Result<Response, Error> {
     // Who began it may end it: the right to push, not the right to delete content.
-    let permit = call.permit::<Push>(name).await?;
+    let permit = call.permit::<Push>(name)?;
     call.registry().cancel_upload(&permit, id).await.map_err(|error| Error::upload(error, name))?;
     Ok(bare(StatusCode::NO_CONTENT))
 }

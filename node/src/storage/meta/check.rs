@@ -79,7 +79,7 @@ pub async fn rows_follow_records(meta: &dyn MetaStore) -> Result<Report, MetaErr
     let mut expected = checking.expected();
     checking.projects(&expected.projects).await?;
     checking.tags(std::mem::take(&mut expected.repositories)).await?;
-    checking.manifests(&expected.manifests).await?;
+    checking.manifests(&expected.manifests, expected.projects.keys()).await?;
     checking.entries(&expected.meant).await?;
     Ok(checking.report)
 }
@@ -256,11 +256,22 @@ impl Checking<'_> {
     async fn manifests(
         &mut self,
         expected: &BTreeMap<(RepositoryName, Digest), Option<MediaType>>,
+        projects: impl Iterator<Item = &ProjectName>,
     ) -> Result<(), MetaError> {
         let mut count = 0;
+        let mut published: BTreeMap<ProjectName, BTreeMap<Digest, u64>> =
+            projects.map(|name| (name.clone(), BTreeMap::new())).collect();
         for ((repository, digest), media_type) in expected {
             let found = self.meta.manifest(repository, &Reference::Digest(*digest)).await?;
-            count += u64::from(found.is_some());
+            if let Some(manifest) = &found {
+                count += 1;
+                let of_project = published.entry(repository.project()).or_default();
+                of_project.insert(*digest, manifest.bytes.len() as u64);
+                for blob in self.meta.pinned_blobs(repository, digest).await? {
+                    let linked = self.meta.blob(repository, &blob).await?;
+                    of_project.extend(linked.map(|row| (blob, row.size)));
+                }
+            }
             let found = found.map(|manifest| manifest.media_type);
             let may_differ = !self.alone || media_type.is_none();
             self.hold(may_differ || found == *media_type, || {
@@ -269,6 +280,17 @@ impl Checking<'_> {
         }
         let counted = self.meta.counts().await?.manifests;
         self.hold(counted == count, || format!("there are {counted} manifests, {count} of them by the records"));
+        self.usage(published).await
+    }
+}
+
+impl Checking<'_> {
+    /// What each project uses is what is published in it.
+    async fn usage(&mut self, published: BTreeMap<ProjectName, BTreeMap<Digest, u64>>) -> Result<(), MetaError> {
+        for (project, digests) in published {
+            let (found, sum) = (self.meta.project_bytes(&project).await?, digests.values().sum::<u64>());
+            self.hold(found == sum, || format!("the project {project} uses {found} bytes, {sum} are published in it"));
+        }
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ mod manifests;
 mod others;
 mod random;
 mod records;
+mod shelf;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -107,6 +108,7 @@ pub(in crate::storage) fn manifest(repo: &str, name: &str) -> PublishManifest {
         subject: None,
         artifact_type: None,
         annotations: BTreeMap::new(),
+        quota: None,
         due: at(90),
         act: act(10),
     }

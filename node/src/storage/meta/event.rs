@@ -84,6 +84,20 @@ pub enum What {
     },
     /// Someone changed who may do what, or how things are set.
     Governed(Box<Governed>),
+    /// A repository got another description.
+    RepositoryDescribed {
+        /// Which.
+        repository: RepositoryName,
+    },
+    /// A repository was removed, with all that was in it.
+    RepositoryDeleted {
+        /// Which.
+        repository: RepositoryName,
+        /// How many manifests it held.
+        manifests: u64,
+        /// How many tags it had.
+        tags: u64,
+    },
 }
 
 /// What happened to something that is governed.

@@ -78,6 +78,8 @@ pub struct PublishManifest {
     pub artifact_type: Option<MediaType>,
     /// What a referrers listing shows.
     pub annotations: BTreeMap<String, String>,
+    /// The most bytes its project may use ([`super::MetaStore::project_bytes`]); `None`: no bound.
+    pub quota: Option<u64>,
     /// Until when what is not needed any more stays: what a tag named before, and nothing else keeps.
     pub due: Timestamp,
     /// Who and when.
@@ -110,6 +112,7 @@ impl PublishManifest {
             subject: parsed.subject().map(|subject| subject.digest),
             artifact_type: parsed.artifact_type().cloned(),
             annotations: parsed.annotations().clone(),
+            quota: None,
             bytes,
             due,
             act,
@@ -147,6 +150,15 @@ pub enum Published {
     NotHome(String),
     /// It names more manifests than a record has room for ([`protocol::record::value::MAX_CHILDREN`]). Nothing was written.
     TooManyChildren,
+    /// The project would use more than its quota. Nothing was written.
+    OverQuota {
+        /// Bytes it uses.
+        used: u64,
+        /// Bytes this would add: what of it is not published in the project yet.
+        adds: u64,
+        /// The quota.
+        limit: u64,
+    },
 }
 
 /// What came of [`super::MetaStore::delete_manifest`].

@@ -24,6 +24,7 @@ mod intent;
 pub mod memory;
 pub mod redb;
 mod rows;
+mod shelf;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -47,6 +48,10 @@ pub use intent::{
     PublishManifest, Published, Taken, UnlinkedBlob,
 };
 pub use protocol::view::Topic;
+pub use shelf::{
+    ArtifactOrder, ArtifactView, DeletedRepository, FindRepositories, MAX_ID, ProjectTotals, Pulled, RepositoryOrder,
+    RepositoryView, Shown, Slice, TagView,
+};
 
 #[cfg(test)]
 pub(crate) use memory::nobody as tests_author;
@@ -351,7 +356,8 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
     /// Projects by name.
     fn projects(&self, page: Page) -> Answer<'_, Listing<Project>>;
 
-    /// Bytes held by a project: each blob and manifest counted once, however many of its repositories hold it.
+    /// Bytes a project uses: of the manifests in its repositories and the blobs that are linked in one and pinned by a
+    /// manifest of it, each digest once. What was uploaded and never published does not count.
     fn project_bytes<'a>(&'a self, name: &'a ProjectName) -> Answer<'a, u64>;
 
     /// The manifest a reference names in a repository.
@@ -360,6 +366,9 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
         repository: &'a RepositoryName,
         reference: &'a Reference,
     ) -> Answer<'a, Option<StoredManifest>>;
+
+    /// The blobs a manifest of a repository pins, here or not, ascending; none when the repository does not hold it.
+    fn pinned_blobs<'a>(&'a self, repository: &'a RepositoryName, manifest: &'a Digest) -> Answer<'a, Vec<Digest>>;
 
     /// A blob as part of a repository: `None` when the repository does not link it, whoever else may.
     fn blob<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<BlobRow>>;
@@ -412,7 +421,9 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
     /// project's bytes, pins on everything it names and an event for audit and peers, in one transaction. A push of a manifest that is there already writes its tags
     /// and event all the same, and pins optional blobs that came since. The bytes of the manifest become held as those
     /// of a linked blob do, but are no blob of the repository. Of a tag named twice the first counts. What is missing is
-    /// told before what has the wrong length, each digest once. Children stay while the manifest is alive.
+    /// told before what has the wrong length, each digest once. Children stay while the manifest is alive. Refused when it
+    /// adds anything to what its project uses and that exceeds the quota; a blob that comes after the (sparse) manifest
+    /// that pins it counts from then on, and is not refused.
     fn publish_manifest(&self, publish: PublishManifest) -> Answer<'_, Published>;
 
     /// Removes a tag. What nothing else keeps goes as by [`MetaStore::delete_manifest`].
@@ -524,6 +535,69 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// The heads of a topic, the live one first, deletes last; none when nothing was said of it.
     fn heads<'a>(&'a self, topic: &'a Topic) -> Answer<'a, Vec<Held>>;
+
+    /// A repository.
+    fn repository<'a>(&'a self, name: &'a RepositoryName) -> Answer<'a, Option<RepositoryView>>;
+
+    /// The repository that has a number.
+    fn repository_by_id(&self, id: u32) -> Answer<'_, Option<RepositoryView>>;
+
+    /// Says of a repository what people say of it, with an event; `false` when it is not there.
+    fn describe_repository<'a>(&'a self, name: &'a RepositoryName, description: String, act: Act) -> Answer<'a, bool>;
+
+    /// Deletes all tags and manifests of a repository by their records, as [`MetaStore::delete_manifest`] does, and
+    /// forgets it with what people said of it; with one event. Links stay until their leases end. It is not forgotten
+    /// when something in it stays: what another project of the same name holds. One transaction, as large as the
+    /// repository.
+    fn delete_repository<'a>(
+        &'a self,
+        name: &'a RepositoryName,
+        due: Timestamp,
+        act: Act,
+    ) -> Answer<'a, DeletedRepository>;
+
+    /// Repositories, of one project or of all. Costs what is left out and what is shown, not the total.
+    fn shown_repositories<'a>(
+        &'a self,
+        project: Option<&'a ProjectName>,
+        order: RepositoryOrder,
+        slice: Slice,
+    ) -> Answer<'a, Shown<RepositoryView>>;
+
+    /// Repositories whose name contains something, by name. Goes through all names of the projects looked in.
+    fn find_repositories(&self, find: FindRepositories) -> Answer<'_, Shown<RepositoryView>>;
+
+    /// The artifacts of a repository; `None` when it is not there. Costs what is left out and what is shown.
+    fn artifacts<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        order: ArtifactOrder,
+        slice: Slice,
+    ) -> Answer<'a, Option<Shown<ArtifactView>>>;
+
+    /// The artifact a reference names in a repository.
+    fn artifact<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        reference: &'a Reference,
+    ) -> Answer<'a, Option<ArtifactView>>;
+
+    /// The tags that name a manifest, by name, at most `limit`.
+    fn tags_of<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+        limit: usize,
+    ) -> Answer<'a, Vec<TagView>>;
+
+    /// The tags of a repository by name; `None` when it is not there. Costs what is left out and what is shown.
+    fn shown_tags<'a>(&'a self, repository: &'a RepositoryName, slice: Slice) -> Answer<'a, Option<Shown<TagView>>>;
+
+    /// What a project has, in figures. Costs no scan.
+    fn project_totals<'a>(&'a self, name: &'a ProjectName) -> Answer<'a, ProjectTotals>;
+
+    /// Adds pulls that were seen; those of what is gone are left out. A time is only ever raised.
+    fn note_pulls(&self, pulls: Vec<Pulled>) -> Answer<'_, ()>;
 
     /// Counts for status and metrics. Costs no scan.
     fn counts(&self) -> Answer<'_, Counts>;

@@ -27,6 +27,12 @@ pub(super) struct ProjectRow {
 pub(super) struct TagRow {
     /// The manifest.
     pub(super) digest: Digest,
+    /// Its number.
+    pub(super) id: u32,
+    /// The time of the record that says so.
+    pub(super) pushed: Timestamp,
+    /// The last pull by it that was noted.
+    pub(super) pulled: Option<Timestamp>,
 }
 
 /// A manifest of one repository; its bytes stand elsewhere, once.
@@ -38,6 +44,16 @@ pub(super) struct ManifestRow {
     pub(super) size: u64,
     /// What it speaks about: where its referrers entry is found again.
     pub(super) subject: Option<Digest>,
+    /// Its number.
+    pub(super) id: u32,
+    /// When it was first pushed.
+    pub(super) pushed: Timestamp,
+    /// Its last pull that was noted.
+    pub(super) pulled: Option<Timestamp>,
+    /// Its artifact type, or the media type of its config.
+    pub(super) artifact_type: Option<MediaType>,
+    /// With its blobs and children, in bytes.
+    pub(super) total: u64,
 }
 
 /// What a manifest keeps alive in its repository.
@@ -64,10 +80,35 @@ pub(super) struct HeldRow {
 }
 
 /// A repository something was pushed to.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct RepositoryRow {
     /// When that first happened.
     pub(super) since: Timestamp,
+    /// Its number.
+    pub(super) id: u32,
+    /// When a manifest last came, or a description.
+    pub(super) updated: Timestamp,
+    /// What people say of it.
+    pub(super) description: String,
+    /// Artifacts on the shelf.
+    pub(super) artifacts: u64,
+    /// Manifests.
+    pub(super) manifests: u64,
+    /// Tags.
+    pub(super) tags: u64,
+    /// Pulls that were noted.
+    pub(super) pulls: u64,
+    /// The last of them.
+    pub(super) pulled: Option<Timestamp>,
+}
+
+/// What a project uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct UsageRow {
+    /// Bytes of what is published in it, each digest once.
+    pub(super) bytes: u64,
+    /// Its repositories.
+    pub(super) repositories: u64,
 }
 
 /// What is in force of a topic.
@@ -90,6 +131,8 @@ pub(super) struct Totals {
     pub(super) numbers: u64,
     /// The number of the last change of an entry.
     pub(super) entries: u64,
+    /// The last number given to a repository, an artifact or a tag.
+    pub(super) ids: u32,
 }
 
 /// Writes a row; `None` when its type can't be written, which is a mistake in its type.
@@ -112,7 +155,7 @@ mod tests {
 
     #[test]
     fn rows_round_trip_and_damage_is_told() {
-        let row = TagRow { digest: Digest::sha256(b"x") };
+        let row = TagRow { digest: Digest::sha256(b"x"), id: 1, pushed: Timestamp(2), pulled: None };
         let value = encode(&row).unwrap();
         assert_eq!(decode::<TagRow>(&value).unwrap().digest, row.digest);
         assert!(decode::<TagRow>(&value[..value.len() - 1]).is_err(), "cut short");

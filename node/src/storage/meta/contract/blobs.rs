@@ -1,7 +1,7 @@
 //! Links, mounts, holds and quarantine.
 
 use super::{Site, act, all, at, blob, checks, manifest, needed, repository, root};
-use crate::storage::meta::{BlobRow, UnlinkedBlob, What};
+use crate::storage::meta::{BlobRow, Published, UnlinkedBlob, What};
 
 checks! {
     a_link_needs_its_project
@@ -13,6 +13,7 @@ checks! {
     quarantine_is_noted_once
     unlinking_takes_the_link_at_once
     bytes_of_a_project_count_once
+    a_quota_counts_what_a_push_adds
     holding_extends_only_what_is_about_to_go
     held_bytes_are_listed_by_digest
 }
@@ -130,15 +131,26 @@ async fn bytes_of_a_project_count_once(site: Site) {
     site.link("p-q/a", "four", 50).await;
     site.published(manifest("p/a", "eightchr")).await;
     site.published(manifest("p/b", "eightchr")).await;
+    assert_eq!(site.bytes_of("p").await, 8, "what no manifest names is not published");
+    for repo in ["p/a", "p/b"] {
+        let mut push = manifest(repo, "names");
+        push.blobs = vec![needed("four"), needed("four")];
+        site.published(push).await;
+    }
     // The same bytes as blob and as manifest.
     site.published(manifest("p/c", "four")).await;
-    assert_eq!((site.bytes_of("p").await, site.bytes_of("p-q").await, site.bytes_of("x").await), (12, 4, 0));
-    for (repo, n) in [("p/a", 12), ("p/b", 12)] {
-        site.meta.unlink_blob(&repository(repo), &blob("four"), at(90), act(8)).await.unwrap();
-        assert_eq!(site.bytes_of("p").await, n, "{repo}");
+    assert_eq!((site.bytes_of("p").await, site.bytes_of("p-q").await, site.bytes_of("x").await), (17, 0, 0));
+    for (repo, name, left) in [("p/a", "names", 17), ("p/b", "names", 12), ("p/c", "four", 8)] {
+        site.meta.delete_manifest(&repository(repo), &blob(name), at(90), act(8)).await.unwrap();
+        assert_eq!(site.bytes_of("p").await, left, "{repo}");
     }
-    site.meta.delete_manifest(&repository("p/c"), &blob("four"), at(90), act(8)).await.unwrap();
-    assert_eq!((site.bytes_of("p").await, site.bytes_of("p-q").await), (8, 4));
+    site.link("p-q/a", "four", 50).await;
+    let mut push = manifest("p-q/a", "late");
+    (push.sparse, push.blobs) = (true, vec![needed("later")]);
+    site.published(push).await;
+    assert_eq!(site.bytes_of("p-q").await, 4);
+    site.link("p-q/a", "later", 50).await;
+    assert_eq!(site.bytes_of("p-q").await, 9, "counted when it comes");
     site.meta.delete_manifest(&repository("p/a"), &blob("eightchr"), at(90), act(8)).await.unwrap();
     site.meta.delete_manifest(&repository("p/b"), &blob("eightchr"), at(90), act(8)).await.unwrap();
     assert_eq!(site.bytes_of("p").await, 0);
@@ -178,4 +190,27 @@ async fn held_bytes_are_listed_by_digest(site: Site) {
     assert_eq!((&first.items[..], first.more), (&whole.items[..2], true));
     let rest = site.meta.all_held(Some(first.items[1].0), 3).await.unwrap();
     assert_eq!((&rest.items[..], rest.more), (&whole.items[2..], false));
+}
+
+async fn a_quota_counts_what_a_push_adds(site: Site) {
+    site.project("p").await;
+    site.link("p/a", "four", 50).await;
+    site.link("p/b", "four", 50).await;
+    let mut push = manifest("p/a", "m");
+    (push.blobs, push.quota) = (vec![needed("four")], Some(4));
+    let before = site.meta.counts().await.unwrap();
+    assert_eq!(site.publish(push.clone()).await, Published::OverQuota { used: 0, adds: 5, limit: 4 });
+    assert_eq!((site.meta.counts().await.unwrap(), site.bytes_of("p").await), (before, 0), "nothing is written");
+    push.quota = Some(5);
+    site.published(push.clone()).await;
+    let mut other = manifest("p/b", "mm");
+    (other.blobs, other.optional_blobs, other.quota) = (vec![needed("four")], vec![blob("absent")], Some(6));
+    assert_eq!(site.publish(other.clone()).await, Published::OverQuota { used: 5, adds: 2, limit: 6 }, "four is there");
+    other.quota = Some(7);
+    site.published(other).await;
+    push.quota = Some(1);
+    site.published(push.clone()).await;
+    push.repository = repository("p/b");
+    assert_eq!(site.publish(push).await, Published::Done { created: true }, "what adds nothing is never refused");
+    assert_eq!(site.bytes_of("p").await, 7);
 }

@@ -7,7 +7,10 @@ use protocol::Reference;
 
 use super::{Site, act, at, blob, manifest, needed, repository, tag};
 use crate::storage::meta::check;
-use crate::storage::meta::{Answer, LinkBlob, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest};
+use crate::storage::meta::{
+    Answer, ArtifactOrder, FindRepositories, LinkBlob, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest,
+    Pulled, RepositoryOrder, Slice,
+};
 
 const PROJECTS: [&str; 2] = ["p", "q"];
 const REPOSITORIES: [&str; 4] = ["p/a", "p/b", "p/a/b", "q/a"];
@@ -40,6 +43,7 @@ enum Step {
         tags: Vec<usize>,
         sparse: bool,
         lie: bool,
+        quota: Option<u64>,
     },
     DeleteTag {
         repo: usize,
@@ -74,6 +78,17 @@ enum Step {
     },
     Quarantine(usize),
     Acknowledge(u64),
+    Describe(usize),
+    DeleteRepository {
+        repo: usize,
+        due: u64,
+    },
+    Pulls {
+        repo: usize,
+        manifest: usize,
+        tag: Option<usize>,
+        last: u64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -85,11 +100,16 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (repo.clone(), blob.clone(), time.clone()).prop_map(|(repo, blob, lease)| Step::Link { repo, blob, lease }),
         3 => (repo.clone(), repo.clone(), blob.clone(), time.clone())
             .prop_map(|(from, to, blob, lease)| Step::Mount { from, to, blob, lease }),
-        10 => (repo.clone(), manifest.clone(), prop::collection::vec(0..TAGS.len(), 0..3), any::<bool>(), 0..8)
-            .prop_map(|(repo, manifest, tags, sparse, lie)| {
-                Step::Publish { repo, manifest, tags, sparse, lie: lie == 0 }
+        10 => (repo.clone(), manifest.clone(), prop::collection::vec(0..TAGS.len(), 0..3), any::<bool>(), 0..8,
+                prop::option::weighted(0.3, 0..20_u64))
+            .prop_map(|(repo, manifest, tags, sparse, lie, quota)| {
+                Step::Publish { repo, manifest, tags, sparse, lie: lie == 0, quota }
             }),
         2 => (repo.clone(), 0..TAGS.len()).prop_map(|(repo, tag)| Step::DeleteTag { repo, tag }),
+        1 => repo.clone().prop_map(Step::Describe),
+        1 => (repo.clone(), time.clone()).prop_map(|(repo, due)| Step::DeleteRepository { repo, due }),
+        2 => (repo.clone(), manifest.clone(), prop::option::of(0..TAGS.len()), time.clone())
+            .prop_map(|(repo, manifest, tag, last)| Step::Pulls { repo, manifest, tag, last }),
         4 => (repo.clone(), manifest, time.clone())
             .prop_map(|(repo, manifest, due)| Step::DeleteManifest { repo, manifest, due }),
         3 => (repo.clone(), blob.clone(), time.clone()).prop_map(|(repo, blob, due)| Step::Unlink { repo, blob, due }),
@@ -148,8 +168,9 @@ async fn apply(meta: &dyn MetaStore, step: &Step, now: u64) -> String {
             let (from, to, digest) = (repo(*from), repo(*to), blob(BLOBS[*b]));
             told(meta.mount_blob(MountBlob { from, to, digest, lease: at(*lease), act: act(now) })).await
         }
-        Step::Publish { repo: r, manifest, tags, sparse, lie } => {
-            told(meta.publish_manifest(publish(*r, *manifest, tags, *sparse, *lie, now))).await
+        Step::Publish { repo: r, manifest, tags, sparse, lie, quota } => {
+            let intent = PublishManifest { quota: *quota, ..publish(*r, *manifest, tags, *sparse, *lie, now) };
+            told(meta.publish_manifest(intent)).await
         }
         Step::DeleteTag { repo: r, tag: t } => told(meta.delete_tag(&repo(*r), &tag(TAGS[*t]), at(90), act(now))).await,
         Step::DeleteManifest { repo: r, manifest, due } => {
@@ -174,6 +195,13 @@ async fn apply(meta: &dyn MetaStore, step: &Step, now: u64) -> String {
             told(meta.quarantine(&blob(name), act(now))).await
         }
         Step::Acknowledge(seq) => told(meta.acknowledge(*seq)).await,
+        Step::Describe(r) => told(meta.describe_repository(&repo(*r), format!("by {now}"), act(now))).await,
+        Step::DeleteRepository { repo: r, due } => told(meta.delete_repository(&repo(*r), at(*due), act(now))).await,
+        Step::Pulls { repo: r, manifest, tag: t, last } => {
+            let (repository, digest) = (repo(*r), blob(MANIFESTS[*manifest]));
+            let pulled = Pulled { repository, digest, tag: t.map(|n| tag(TAGS[n])), count: *last, last: at(*last) };
+            told(meta.note_pulls(vec![pulled])).await
+        }
     }
 }
 
@@ -199,13 +227,20 @@ async fn state(meta: &dyn MetaStore) -> Vec<String> {
         told(meta.all_held(None, 99)).await,
         told(meta.all_held(Some(blob("x")), 2)).await,
     ];
+    for slice in [WHOLE, PART] {
+        told_all.push(told(meta.shown_repositories(None, RepositoryOrder::Newest, slice)).await);
+        let find = FindRepositories { contains: "/a".into(), projects: None, slice };
+        told_all.push(told(meta.find_repositories(find)).await);
+    }
     for name in SETTINGS {
         told_all.push(told(meta.setting(name)).await);
     }
     for name in PROJECTS {
         let name = name.parse().unwrap();
         told_all.push(told(meta.project(&name)).await);
-        told_all.push(told(meta.project_bytes(&name)).await);
+        told_all.push(told(meta.project_totals(&name)).await);
+        told_all.push(told(meta.shown_repositories(Some(&name), RepositoryOrder::Newest, WHOLE)).await);
+        told_all.push(told(meta.shown_repositories(Some(&name), RepositoryOrder::Name, PART)).await);
     }
     for name in BLOBS.iter().chain(&MANIFESTS) {
         told_all.push(told(meta.held(&blob(name))).await);
@@ -216,6 +251,9 @@ async fn state(meta: &dyn MetaStore) -> Vec<String> {
     }
     told_all
 }
+
+const WHOLE: Slice = Slice { offset: 0, limit: 99 };
+const PART: Slice = Slice { offset: 1, limit: 1 };
 
 async fn repository_state(meta: &dyn MetaStore, name: &str, told_all: &mut Vec<String>) {
     let name = repository(name);
@@ -230,6 +268,15 @@ async fn repository_state(meta: &dyn MetaStore, name: &str, told_all: &mut Vec<S
     for content in BLOBS.iter().chain(&MANIFESTS) {
         told_all.push(told(meta.blob(&name, &blob(content))).await);
         told_all.push(told(meta.manifest(&name, &Reference::Digest(blob(content)))).await);
+    }
+    told_all.push(told(meta.repository(&name)).await);
+    for slice in [WHOLE, PART] {
+        told_all.push(told(meta.artifacts(&name, ArtifactOrder::Newest, slice)).await);
+        told_all.push(told(meta.artifacts(&name, ArtifactOrder::Digest, slice)).await);
+        told_all.push(told(meta.shown_tags(&name, slice)).await);
+    }
+    for content in MANIFESTS {
+        told_all.push(told(meta.tags_of(&name, &blob(content), 2)).await);
     }
     let kind = "a/sig".parse().unwrap();
     for (kind, limit) in [(None, 99), (Some(&kind), 99), (None, 1)] {

@@ -63,7 +63,7 @@ impl State {
                 Write::Put(topic, value) => (topic.clone(), Some(value.clone())),
                 Write::Delete(topic) => (topic.clone(), None),
                 Write::Close { project, full } => {
-                    let repositories = self.repositories.keys().filter(|name| name.project() == *project).count();
+                    let repositories = self.known.keys().filter(|name| name.project() == *project).count();
                     let Some(scope) = self.scope(project) else { return Ok(Amended::Unknown) };
                     if repositories > 0 && !full {
                         return Ok(Amended::Full(repositories as u64));
@@ -83,8 +83,6 @@ impl State {
         for (topic, value) in says {
             self.say(topic, value.as_deref(), amend.due, &amend.act)?;
         }
-        // What stands in a project that is open again may be known by the word of others alone.
-        self.note_tagged();
         for (name, value) in amend.local {
             match value {
                 Some(value) => drop(self.local.insert(name, value)),

@@ -19,14 +19,16 @@ use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, T
 
 use super::author::{self, Pen};
 use super::{
-    Act, Amend, Amended, Answer, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict, Counts, DecideTag, Decided,
-    DeletedManifest, DeletedTag, Entry, Event, LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project,
-    PublishManifest, Published, RecordAt, Referrer, StoredManifest, TagVersion, Taken, TextRoom, Topic, UnlinkedBlob,
-    Verdict, What,
+    Act, Amend, Amended, Answer, ArtifactOrder, ArtifactView, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict,
+    Counts, DecideTag, Decided, DeletedManifest, DeletedRepository, DeletedTag, Entry, Event, FindRepositories,
+    LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, ProjectTotals, PublishManifest, Published,
+    Pulled, RecordAt, Referrer, RepositoryOrder, RepositoryView, Shown, Slice, StoredManifest, TagVersion, TagView,
+    Taken, TextRoom, Topic, UnlinkedBlob, Verdict, What,
 };
 
 mod entries;
 mod records;
+mod shelf;
 
 /// The engine. Cheap to clone; all clones are the same one.
 #[derive(Clone, Debug, Default)]
@@ -40,8 +42,12 @@ struct State {
     trust: Trust,
     view: View<InMemory>,
     settings: BTreeMap<&'static str, Vec<u8>>,
-    /// Those something was pushed to.
+    /// What is in repositories.
     repositories: BTreeMap<RepositoryName, Repository>,
+    /// Those something was pushed to.
+    known: BTreeMap<RepositoryName, shelf::Known>,
+    /// The last number given to a repository, an artifact or a tag.
+    ids: u32,
     held: BTreeMap<Digest, Held>,
     candidates: BTreeSet<Candidate>,
     outbox: BTreeMap<u64, Event>,
@@ -66,6 +72,8 @@ impl Default for State {
             view,
             settings: BTreeMap::new(),
             repositories: BTreeMap::new(),
+            known: BTreeMap::new(),
+            ids: 0,
             held: BTreeMap::new(),
             candidates: BTreeSet::new(),
             outbox: BTreeMap::new(),
@@ -106,6 +114,11 @@ struct Manifest {
     subject: Option<Digest>,
     referrer: Referrer,
     pins: BTreeSet<Digest>,
+    id: u32,
+    pushed: Timestamp,
+    pulled: Option<Timestamp>,
+    /// With its blobs and children, in bytes.
+    total: u64,
 }
 
 #[derive(Debug)]
@@ -209,6 +222,30 @@ impl State {
         })
     }
 
+    /// What is published in a project, with its length.
+    fn published(&self, project: &ProjectName) -> BTreeMap<Digest, u64> {
+        let mut published = BTreeMap::new();
+        for (_, content) in self.repositories.iter().filter(|(name, _)| name.project() == *project) {
+            let pinned = content.manifests.values().flat_map(|manifest| &manifest.pins);
+            let blobs = pinned.filter(|blob| content.links.contains_key(blob));
+            for digest in content.manifests.keys().chain(blobs) {
+                published.insert(*digest, self.held.get(digest).map_or(0, |held| held.row.size));
+            }
+        }
+        published
+    }
+
+    fn over_quota(&self, publish: &PublishManifest) -> Option<Published> {
+        let (limit, before) = (publish.quota?, self.published(&publish.repository.project()));
+        let mut after = before.clone();
+        after.insert(publish.digest, publish.bytes.len() as u64);
+        for blob in publish.blobs.iter().map(|needed| &needed.digest).chain(&publish.optional_blobs) {
+            after.extend(self.blob(&publish.repository, blob).map(|row| (*blob, row.size)));
+        }
+        let (used, sum): (u64, u64) = (before.values().sum(), after.values().sum());
+        (sum > used && sum > limit).then_some(Published::OverQuota { used, adds: sum - used, limit })
+    }
+
     fn claims(&self, publish: &PublishManifest) -> Vec<BlobClaim> {
         let present = |digest: &Digest| self.blob(&publish.repository, digest).filter(|row| row.quarantined.is_none());
         let root = |digest: &Digest, size| present(digest).filter(|row| row.size == size).map(|row| row.root);
@@ -230,10 +267,21 @@ impl State {
             Err(site) if !publish.tags.is_empty() => return Ok(Published::NotHome(site)),
             epoch => epoch.unwrap_or_default(),
         };
+        if let Some(over) = self.over_quota(&publish) {
+            return Ok(over);
+        }
+        self.note_repository(&name, act.at);
         self.say(topic(scope), Some(&value), due, &act)?;
         let size = publish.bytes.len() as u64;
         self.hold(&digest, BlobRow { size, root: publish.root, committed: act.at, quarantined: None });
+        self.touch(&name, act.at);
+        let there = self.repository(&name).is_some_and(|content| content.manifests.contains_key(&digest));
+        let id = if there { 0 } else { self.next_id() };
         let repository = self.repositories.entry(name.clone()).or_default();
+        let needed: BTreeMap<Digest, u64> = publish.blobs.iter().map(|needed| (needed.digest, needed.size)).collect();
+        let children: BTreeSet<&Digest> = publish.children.iter().collect();
+        let children = children.into_iter().filter_map(|child| Some(repository.manifests.get(child)?.total));
+        let total = size + needed.values().sum::<u64>() + children.sum::<u64>();
         let mut pins: BTreeSet<Digest> = publish.blobs.iter().map(|needed| needed.digest).collect();
         pins.extend(&publish.optional_blobs);
         let referrer = Referrer {
@@ -246,7 +294,10 @@ impl State {
         let stored = StoredManifest { digest, media_type: publish.media_type, bytes: publish.bytes };
         let old = repository.manifests.remove(&digest);
         pins.extend(old.iter().flat_map(|old| &old.pins));
-        repository.manifests.insert(digest, Manifest { stored, subject: publish.subject, referrer, pins });
+        let (id, pushed, pulled) = old.as_ref().map_or((id, act.at, None), |old| (old.id, old.pushed, old.pulled));
+        let subject = publish.subject;
+        let manifest = Manifest { stored, subject, referrer, pins, id, pushed, pulled, total };
+        repository.manifests.insert(digest, manifest);
         let mut tags: Vec<Tag> = Vec::new();
         for tag in publish.tags {
             if !tags.contains(&tag) {
@@ -385,12 +436,7 @@ impl MetaStore for MemoryMeta {
     }
 
     fn project_bytes<'a>(&'a self, name: &'a ProjectName) -> Answer<'a, u64> {
-        self.answer(|state| {
-            let of_project = |digest: &Digest| {
-                state.repositories.iter().any(|(r, content)| r.project() == *name && content.holds(digest))
-            };
-            state.held.iter().filter(|(digest, _)| of_project(digest)).map(|(_, held)| held.row.size).sum()
-        })
+        self.answer(|state| state.published(name).values().sum())
     }
 
     fn manifest<'a>(
@@ -404,6 +450,13 @@ impl MetaStore for MemoryMeta {
                 Reference::Digest(digest) => *digest,
             };
             Some(state.repository(repository)?.manifests.get(&digest)?.stored.clone())
+        })
+    }
+
+    fn pinned_blobs<'a>(&'a self, repository: &'a RepositoryName, manifest: &'a Digest) -> Answer<'a, Vec<Digest>> {
+        self.answer(|state| {
+            let found = state.repository(repository).and_then(|content| content.manifests.get(manifest));
+            found.into_iter().flat_map(|manifest| manifest.pins.iter().copied()).collect()
         })
     }
 
@@ -429,7 +482,7 @@ impl MetaStore for MemoryMeta {
 
     fn tags<'a>(&'a self, repository: &'a RepositoryName, want: Page) -> Answer<'a, Option<Listing<Tag>>> {
         self.answer(|state| {
-            state.repository(repository)?;
+            state.known.get(repository)?;
             let tags = state.tags(repository);
             Some(page(tags.keys().map(|tag| (tag.to_string(), tag.clone())), &want))
         })
@@ -449,7 +502,7 @@ impl MetaStore for MemoryMeta {
     }
 
     fn repositories(&self, want: Page) -> Answer<'_, Listing<RepositoryName>> {
-        self.answer(|state| page(state.repositories.keys().map(|name| (name.to_string(), name.clone())), &want))
+        self.answer(|state| page(state.known.keys().map(|name| (name.to_string(), name.clone())), &want))
     }
 
     fn referrers<'a>(
@@ -480,6 +533,7 @@ impl MetaStore for MemoryMeta {
                 return false;
             }
             let fresh = BlobRow { size: link.size, root: link.root, committed: link.act.at, quarantined: None };
+            state.note_repository(&link.repository, link.act.at);
             state.hold(&link.digest, fresh);
             state.lease(&link.repository, &link.digest, link.lease);
             true
@@ -492,6 +546,7 @@ impl MetaStore for MemoryMeta {
             if !state.has_project(&mount.to) {
                 return None;
             }
+            state.note_repository(&mount.to, mount.act.at);
             state.hold(&mount.digest, row.clone());
             state.lease(&mount.to, &mount.digest, mount.lease);
             Some(row)
@@ -641,14 +696,98 @@ impl MetaStore for MemoryMeta {
         self.answer(|state| state.heads(topic))
     }
 
+    fn repository<'a>(&'a self, name: &'a RepositoryName) -> Answer<'a, Option<RepositoryView>> {
+        self.answer(|state| state.repository_view(name))
+    }
+
+    fn repository_by_id(&self, id: u32) -> Answer<'_, Option<RepositoryView>> {
+        self.answer(|state| state.all_repositories().into_iter().find(|view| view.id == id))
+    }
+
+    fn describe_repository<'a>(&'a self, name: &'a RepositoryName, description: String, act: Act) -> Answer<'a, bool> {
+        self.answer(|state| state.describe_repository(name, description, &act))
+    }
+
+    fn delete_repository<'a>(
+        &'a self,
+        name: &'a RepositoryName,
+        due: Timestamp,
+        act: Act,
+    ) -> Answer<'a, DeletedRepository> {
+        self.try_answer(|state| state.delete_repository(name, due, &act))
+    }
+
+    fn shown_repositories<'a>(
+        &'a self,
+        project: Option<&'a ProjectName>,
+        order: RepositoryOrder,
+        slice: Slice,
+    ) -> Answer<'a, Shown<RepositoryView>> {
+        self.answer(|state| state.shown_repositories(project, order, slice))
+    }
+
+    fn find_repositories(&self, find: FindRepositories) -> Answer<'_, Shown<RepositoryView>> {
+        self.answer(|state| state.find_repositories(&find))
+    }
+
+    fn artifacts<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        order: ArtifactOrder,
+        slice: Slice,
+    ) -> Answer<'a, Option<Shown<ArtifactView>>> {
+        self.answer(|state| state.artifacts(repository, order, slice))
+    }
+
+    fn artifact<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        reference: &'a Reference,
+    ) -> Answer<'a, Option<ArtifactView>> {
+        self.answer(|state| {
+            let digest = match reference {
+                Reference::Tag(tag) => state.tag(repository, tag)?,
+                Reference::Digest(digest) => *digest,
+            };
+            Some(state.repository(repository)?.manifests.get(&digest)?.view())
+        })
+    }
+
+    fn tags_of<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+        limit: usize,
+    ) -> Answer<'a, Vec<TagView>> {
+        self.answer(|state| {
+            let tags = state.tag_views(repository).into_iter();
+            tags.filter(|tag| tag.digest == *digest).take(limit).collect()
+        })
+    }
+
+    fn shown_tags<'a>(&'a self, repository: &'a RepositoryName, slice: Slice) -> Answer<'a, Option<Shown<TagView>>> {
+        self.answer(|state| state.shown_tags(repository, slice))
+    }
+
+    fn project_totals<'a>(&'a self, name: &'a ProjectName) -> Answer<'a, ProjectTotals> {
+        self.answer(|state| {
+            let repositories = state.known.keys().filter(|repository| repository.project() == *name).count() as u64;
+            ProjectTotals { bytes: state.published(name).values().sum(), repositories }
+        })
+    }
+
+    fn note_pulls(&self, pulls: Vec<Pulled>) -> Answer<'_, ()> {
+        self.answer(|state| state.note_pulls(&pulls))
+    }
+
     fn counts(&self) -> Answer<'_, Counts> {
         self.answer(|state| {
             let count = |n: usize| n as u64;
             Counts {
                 projects: count(state.project_names().len()),
-                repositories: count(state.repositories.len()),
+                repositories: count(state.known.len()),
                 manifests: state.repositories.values().map(|content| count(content.manifests.len())).sum(),
-                tags: state.repositories.keys().map(|name| count(state.tags(name).len())).sum(),
+                tags: state.known.keys().map(|name| count(state.tags(name).len())).sum(),
                 blobs: count(state.held.len()),
                 bytes: state.held.values().map(|held| held.row.size).sum(),
                 candidates: count(state.candidates.len()),

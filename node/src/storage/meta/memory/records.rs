@@ -63,6 +63,7 @@ impl State {
         self.view.insert(&self.records, &self.trust, &id);
         self.note_entries();
         self.drop_dead(due);
+        self.number_tags();
         Ok(())
     }
 
@@ -91,7 +92,7 @@ impl State {
                 taken.strangers = strangers.iter().map(|held| held.record.id()).collect();
                 self.note_entries();
                 self.drop_dead(due);
-                self.note_tagged();
+                self.number_tags();
                 return Ok(taken);
             }
             rest = strangers;
@@ -110,18 +111,6 @@ impl State {
     fn pinned(&self, name: &RepositoryName) -> BTreeSet<Digest> {
         let scopes = self.view.held_under(&self.records, &name.project());
         scopes.into_iter().flat_map(|scope| self.view.pinned(&self.records, &scope, name).into_keys()).collect()
-    }
-
-    /// A repository of which a tag is known is known.
-    pub(super) fn note_tagged(&mut self) {
-        let scopes: Vec<ScopeId> = self.project_names().iter().filter_map(|name| self.scope(name)).collect();
-        for scope in scopes {
-            for (name, tag) in self.records.keys(&scope, Kind::TAG).into_iter().filter_map(|key| key.as_tag()) {
-                if self.tag(&name, &tag).is_some() {
-                    self.repositories.entry(name).or_default();
-                }
-            }
-        }
     }
 
     /// Removes every manifest that nothing keeps.
@@ -307,7 +296,7 @@ impl State {
     }
 
     /// The manifests that are alive and name this one.
-    fn parents(&self, scope: ScopeId, name: &RepositoryName, digest: &Digest) -> BTreeSet<Digest> {
+    pub(super) fn parents(&self, scope: ScopeId, name: &RepositoryName, digest: &Digest) -> BTreeSet<Digest> {
         let alive = self.view.pinned(&self.records, &scope, name).into_iter();
         let names_it = |parent: &Digest, described: Option<RecordId>| {
             let topic = Topic::manifest(scope, name, parent);

@@ -155,22 +155,7 @@ impl Writing<'_> {
             None => (None, BTreeSet::new()),
         };
         losers.extend(self.named_elsewhere(repository, tag, scope, open)?);
-        let key = tables::tag(repository, tag);
-        let old = self.tables.tags.get::<TagRow>(&key)?.map(|row| row.digest);
-        if old != live {
-            if let Some(old) = old {
-                self.tables.tags_of.remove(&tables::tag_of(repository, &old, tag))?;
-            }
-            match live {
-                Some(digest) => {
-                    // By a record of another site, the first word of it.
-                    self.note_repository(repository, Timestamp(0))?;
-                    self.tables.tags.put(&key, &TagRow { digest })?;
-                    self.tables.tags_of.mark(&tables::tag_of(repository, &digest, tag))?;
-                }
-                None => drop(self.tables.tags.remove(&key)?),
-            }
-        }
+        let (old, live) = self.put_tag(repository, tag, live)?;
         let lost = self.tables.losers.digests(&tables::losers(repository, tag))?;
         for digest in lost.difference(&losers) {
             self.tables.losers.remove(&tables::loser(repository, tag, digest))?;
@@ -187,6 +172,47 @@ impl Writing<'_> {
         Ok(())
     }
 
+    /// Writes what a tag names, and since when; gives back what it named before, and what it does now.
+    fn put_tag(
+        &mut self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        live: Option<(Digest, Timestamp)>,
+    ) -> Result<(Option<Digest>, Option<Digest>), Failure> {
+        let key = tables::tag(repository, tag);
+        let row: Option<TagRow> = self.tables.tags.get(&key)?;
+        let (old, new) = (row.as_ref().map(|row| row.digest), live.map(|(digest, _)| digest));
+        if let Some((digest, pushed)) = live
+            && row.as_ref().map(|row| (row.digest, row.pushed)) != live
+        {
+            // By a record of another site, the first word of it.
+            self.note_repository(repository, Timestamp(0))?;
+            let (id, pulled) = match &row {
+                Some(row) => (row.id, row.pulled),
+                None => (self.next_id()?, None),
+            };
+            self.tables.tags.put(&key, &TagRow { digest, id, pushed, pulled })?;
+        }
+        if old == new {
+            return Ok((old, new));
+        }
+        if let Some(old) = &old {
+            self.tables.tags_of.remove(&tables::tag_of(repository, old, tag))?;
+            self.shelve(repository, old)?;
+        }
+        match &new {
+            Some(digest) => {
+                self.tables.tags_of.mark(&tables::tag_of(repository, digest, tag))?;
+                self.shelve(repository, digest)?;
+            }
+            None => drop(self.tables.tags.remove(&key)?),
+        }
+        self.change_repository(repository, |row| {
+            row.tags = (row.tags + u64::from(old.is_none())).saturating_sub(u64::from(new.is_none()));
+        })?;
+        Ok((old, new))
+    }
+
     /// What a tag names in other scopes under the name of its project that are held on to.
     fn named_elsewhere(
         &mut self,
@@ -199,7 +225,7 @@ impl Writing<'_> {
         let mut named = BTreeSet::new();
         for scope in others {
             let (live, losers) = self.view(|view, set, _| named_by(view, set, &Topic::tag(scope, repository, tag)))?;
-            named.extend(live.into_iter().chain(losers));
+            named.extend(live.map(|(digest, _)| digest).into_iter().chain(losers));
         }
         Ok(named)
     }
@@ -248,6 +274,7 @@ impl Writing<'_> {
                     self.tables.children.remove(&down)?;
                     self.tables.parents.remove(&up)?;
                 }
+                self.shelve(&repository, child)?;
                 open.look_at(&repository, *child, Cause::Named);
             }
         }
@@ -293,6 +320,8 @@ impl Writing<'_> {
         if let Some(subject) = &row.subject {
             self.tables.referrers.remove(&tables::referrer(repository, subject, digest))?;
         }
+        self.put_on_shelf(repository, &row, digest, false)?;
+        self.change_repository(repository, |row| row.manifests = row.manifests.saturating_sub(1))?;
         self.tables.manifests.remove(&key)?;
         self.tables.parts.remove(&key)?;
         for blob in &parts.blobs {
@@ -316,10 +345,13 @@ impl Writing<'_> {
         by: &Digest,
         due: Timestamp,
     ) -> Result<(), Failure> {
-        self.tables.pins.remove(&tables::pin(repository, blob, by))?;
+        let was_pinned = self.tables.pins.remove(&tables::pin(repository, blob, by))?;
         if self.tables.pinned_by(repository, blob)?.is_none()
-            && self.tables.links.has(&tables::item(repository, blob))?
+            && let Some((_, row)) = self.tables.linked(repository, blob)?
         {
+            if was_pinned {
+                self.discount(repository, blob, row.size)?;
+            }
             self.lease(repository, blob, due)?;
         }
         Ok(())
@@ -334,15 +366,23 @@ fn shown(view: &View<&Set<'_, '_>>, set: &Set<'_, '_>, scope: ScopeId) -> Option
     Some(Project { name: project.name, public, sparse, created })
 }
 
-/// What the live version of a tag names, and what its other heads do.
-fn named_by(view: &View<&Set<'_, '_>>, set: &Set<'_, '_>, topic: &Topic) -> (Option<Digest>, BTreeSet<Digest>) {
+/// What the live version of a tag names, and since when, and what its other heads name.
+fn named_by(
+    view: &View<&Set<'_, '_>>,
+    set: &Set<'_, '_>,
+    topic: &Topic,
+) -> (Option<(Digest, Timestamp)>, BTreeSet<Digest>) {
     let heads = view.heads(topic);
-    let mut digests = heads.iter().filter_map(|id| match read(set, topic, id) {
-        Some(Value::Tagged(tagged)) => tagged.digest,
-        _ => None,
+    let mut named = heads.iter().filter_map(|id| {
+        let held = set.get(id)?;
+        match Value::read(topic.kind, held.value.as_deref()?) {
+            Ok(Value::Tagged(tagged)) => Some((tagged.digest?, held.record.time().moment())),
+            _ => None,
+        }
     });
-    let live = digests.next();
-    (live, digests.filter(|digest| Some(*digest) != live).collect())
+    let live = named.next();
+    let losers = named.map(|(digest, _)| digest).filter(|digest| live.is_none_or(|(live, _)| live != *digest));
+    (live, losers.collect())
 }
 
 fn read(set: &Set<'_, '_>, topic: &Topic, id: &RecordId) -> Option<Value> {

@@ -10,6 +10,7 @@
 mod backend;
 mod entries;
 mod failure;
+mod fill;
 mod follow;
 mod intents;
 mod publish;
@@ -17,12 +18,15 @@ mod reads;
 mod records;
 mod set;
 mod shared;
+mod shelf;
 mod snapshot;
 mod tables;
 mod take;
 mod writer;
 mod writing;
 
+#[cfg(test)]
+mod fill_tests;
 #[cfg(test)]
 mod kept_tests;
 #[cfg(test)]
@@ -46,13 +50,16 @@ use self::shared::Shared;
 use self::tables::{FORMAT, FORMAT_SETTING, View};
 use self::writer::Queue;
 use super::{
-    Act, Amend, Amended, Answer, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict, Counts, DecideTag, Decided,
-    DeletedManifest, DeletedTag, Entry, Event, LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project,
-    PublishManifest, Published, RecordAt, Referrer, StoredManifest, TagVersion, Taken, Topic, UnlinkedBlob, Verdict,
+    Act, Amend, Amended, Answer, ArtifactOrder, ArtifactView, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict,
+    Counts, DecideTag, Decided, DeletedManifest, DeletedRepository, DeletedTag, Entry, Event, FindRepositories,
+    LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, ProjectTotals, PublishManifest, Published,
+    Pulled, RecordAt, Referrer, RepositoryOrder, RepositoryView, Shown, Slice, StoredManifest, TagVersion, TagView,
+    Taken, Topic, UnlinkedBlob, Verdict,
 };
 use crate::storage::Health;
 use crate::workers::Scope;
 
+pub use fill::Fill;
 pub use snapshot::{newest_good, prune, snapshots};
 pub use writer::COMMIT_ROOM;
 
@@ -259,6 +266,10 @@ impl MetaStore for RedbMeta {
         self.read(|view| view.manifest(repository, reference))
     }
 
+    fn pinned_blobs<'a>(&'a self, repository: &'a RepositoryName, manifest: &'a Digest) -> Answer<'a, Vec<Digest>> {
+        self.read(|view| view.pinned_blobs(repository, manifest))
+    }
+
     fn blob<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<BlobRow>> {
         self.read(|view| view.blob(repository, digest))
     }
@@ -446,6 +457,80 @@ impl MetaStore for RedbMeta {
 
     fn heads<'a>(&'a self, topic: &'a Topic) -> Answer<'a, Vec<Held>> {
         self.read(|view| view.heads(topic))
+    }
+
+    fn repository<'a>(&'a self, name: &'a RepositoryName) -> Answer<'a, Option<RepositoryView>> {
+        self.read(|view| view.repository(name))
+    }
+
+    fn repository_by_id(&self, id: u32) -> Answer<'_, Option<RepositoryView>> {
+        self.read(|view| view.repository_by_id(id))
+    }
+
+    fn describe_repository<'a>(&'a self, name: &'a RepositoryName, description: String, act: Act) -> Answer<'a, bool> {
+        let name = name.clone();
+        self.write(move |writing| writing.describe_repository(&name, &description, &act))
+    }
+
+    fn delete_repository<'a>(
+        &'a self,
+        name: &'a RepositoryName,
+        due: Timestamp,
+        act: Act,
+    ) -> Answer<'a, DeletedRepository> {
+        let name = name.clone();
+        self.write(move |writing| writing.delete_repository(&name, due, &act))
+    }
+
+    fn shown_repositories<'a>(
+        &'a self,
+        project: Option<&'a ProjectName>,
+        order: RepositoryOrder,
+        slice: Slice,
+    ) -> Answer<'a, Shown<RepositoryView>> {
+        self.read(|view| view.shown_repositories(project, order, slice))
+    }
+
+    fn find_repositories(&self, find: FindRepositories) -> Answer<'_, Shown<RepositoryView>> {
+        self.read(|view| view.find_repositories(&find))
+    }
+
+    fn artifacts<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        order: ArtifactOrder,
+        slice: Slice,
+    ) -> Answer<'a, Option<Shown<ArtifactView>>> {
+        self.read(|view| view.artifacts(repository, order, slice))
+    }
+
+    fn artifact<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        reference: &'a Reference,
+    ) -> Answer<'a, Option<ArtifactView>> {
+        self.read(|view| view.artifact(repository, reference))
+    }
+
+    fn tags_of<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+        limit: usize,
+    ) -> Answer<'a, Vec<TagView>> {
+        self.read(|view| view.tags_naming(repository, digest, limit))
+    }
+
+    fn shown_tags<'a>(&'a self, repository: &'a RepositoryName, slice: Slice) -> Answer<'a, Option<Shown<TagView>>> {
+        self.read(|view| view.shown_tags(repository, slice))
+    }
+
+    fn project_totals<'a>(&'a self, name: &'a ProjectName) -> Answer<'a, ProjectTotals> {
+        self.read(|view| view.project_totals(name))
+    }
+
+    fn note_pulls(&self, pulls: Vec<Pulled>) -> Answer<'_, ()> {
+        self.write(move |writing| writing.note_pulls(&pulls))
     }
 
     fn counts(&self) -> Answer<'_, Counts> {

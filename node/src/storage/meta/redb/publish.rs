@@ -3,7 +3,7 @@
 //! As in [`super::intents`], what must hold is found out before the first write. What tags name, and whether a manifest
 //! stays, follows from the records ([`super::follow`]); here are the records, and the rows of a manifest whose bytes come.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::record::value::{BlobClaim, TagMode};
 use protocol::record::{Held, Kind as RecordKind, RecordId, ScopeId};
@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::tables::{self, Kind};
 use super::writing::Writing;
 use crate::storage::meta::author;
-use crate::storage::meta::rows::{ManifestRow, PartsRow, TagRow};
+use crate::storage::meta::rows::{ManifestRow, PartsRow, TagRow, UsageRow};
 use crate::storage::meta::{
     Act, BlobRow, Choice, ChooseHead, Chosen, DecideTag, Decided, DeletedManifest, DeletedTag, PublishManifest,
     Published, Referrer, TagVersion, What, called,
@@ -41,6 +41,9 @@ impl Writing<'_> {
             Tagging::Here(epoch) => epoch,
             Tagging::At(site) => return Ok(Published::NotHome(site)),
         };
+        if let Some(over) = self.over_quota(publish)? {
+            return Ok(over);
+        }
         self.note_repository(repository, at)?;
         let size = publish.bytes.len() as u64;
         self.hold(
@@ -118,18 +121,67 @@ impl Writing<'_> {
         Ok(Some(Published::Missing { blobs: once(missing), children: once(children) }))
     }
 
+    /// Whether it adds more to its project than the quota leaves.
+    fn over_quota(&self, publish: &PublishManifest) -> Result<Option<Published>, Failure> {
+        let Some(limit) = publish.quota else { return Ok(None) };
+        let project = publish.repository.project_str();
+        let mut fresh: BTreeMap<Digest, u64> = [(publish.digest, publish.bytes.len() as u64)].into();
+        for blob in publish.blobs.iter().map(|needed| &needed.digest).chain(&publish.optional_blobs) {
+            if let Some((_, row)) = self.tables.linked(&publish.repository, blob)? {
+                fresh.insert(*blob, row.size);
+            }
+        }
+        let mut adds = 0_u64;
+        for (digest, size) in fresh {
+            if !self.tables.counted.has(&tables::counted(project, &digest))? {
+                adds = adds.saturating_add(size);
+            }
+        }
+        let usage: UsageRow = self.tables.usage.get(project.as_bytes())?.unwrap_or_default();
+        let over = adds > 0 && usage.bytes.saturating_add(adds) > limit;
+        Ok(over.then_some(Published::OverQuota { used: usage.bytes, adds, limit }))
+    }
+
     /// Writes the manifest itself; whether the repository did not hold it before.
     fn keep_manifest(&mut self, publish: &PublishManifest, size: u64) -> Result<bool, Failure> {
         let key = tables::item(&publish.repository, &publish.digest);
-        let there = self.tables.manifests.has(&key)?;
-        let (media_type, subject) = (publish.media_type.clone(), publish.subject);
-        let row = ManifestRow { media_type, size, subject };
+        let old: Option<ManifestRow> = self.tables.manifests.get(&key)?;
+        let (id, pushed) = match &old {
+            Some(old) => (old.id, old.pushed),
+            None => (self.next_id()?, publish.act.at),
+        };
+        let row = ManifestRow {
+            media_type: publish.media_type.clone(),
+            size,
+            subject: publish.subject,
+            id,
+            pushed,
+            pulled: old.as_ref().and_then(|old| old.pulled),
+            artifact_type: publish.artifact_type.clone(),
+            total: self.total(publish, size)?,
+        };
         self.tables.manifests.put(&key, &row)?;
+        self.change_repository(&publish.repository, |row| {
+            row.updated = row.updated.max(publish.act.at);
+            row.manifests += u64::from(old.is_none());
+        })?;
+        self.shelve(&publish.repository, &publish.digest)?;
         let bytes = publish.digest.to_key();
         if !self.tables.manifest_bytes.has(&bytes)? {
             self.tables.manifest_bytes.put_raw(&bytes, &publish.bytes)?;
         }
-        Ok(!there)
+        Ok(old.is_none())
+    }
+
+    /// What it weighs with the blobs it needs, each once, and its children that are here.
+    fn total(&self, publish: &PublishManifest, size: u64) -> Result<u64, Failure> {
+        let blobs: BTreeMap<Digest, u64> = publish.blobs.iter().map(|needed| (needed.digest, needed.size)).collect();
+        let mut total = blobs.values().fold(size, |total, size| total.saturating_add(*size));
+        for child in publish.children.iter().collect::<BTreeSet<_>>() {
+            let row: Option<ManifestRow> = self.tables.manifests.get(&tables::item(&publish.repository, child))?;
+            total = total.saturating_add(row.map_or(0, |row| row.total));
+        }
+        Ok(total)
     }
 
     /// Pins what it names, here or not: what comes later must stay. What an earlier push of it pinned stays pinned.
@@ -141,6 +193,11 @@ impl Writing<'_> {
         let old: PartsRow = self.tables.parts.get(&key)?.unwrap_or_default();
         blobs.extend(old.blobs);
         for blob in &blobs {
+            if !self.tables.pins.any(&tables::item(repository, blob))?
+                && let Some((_, row)) = self.tables.linked(repository, blob)?
+            {
+                self.count(repository, blob, row.size)?;
+            }
             self.tables.pins.mark(&tables::pin(repository, blob, digest))?;
         }
         self.tables.parts.put(&key, &PartsRow { blobs: blobs.into_iter().collect() })
@@ -235,7 +292,7 @@ impl Writing<'_> {
         act: &Act,
     ) -> Result<DeletedTag, Failure> {
         let key = tables::tag(repository, tag);
-        let Some(TagRow { digest }) = self.tables.tags.get(&key)? else { return Ok(DeletedTag::Absent) };
+        let Some(TagRow { digest, .. }) = self.tables.tags.get(&key)? else { return Ok(DeletedTag::Absent) };
         let scope = self.scope_of(repository)?;
         let epoch = match self.tagging(scope, true)? {
             Tagging::Here(epoch) => epoch,

@@ -9,7 +9,7 @@ use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, T
 use super::failure::Failure;
 use super::records::{self, Library};
 use super::tables::{self, Kind, TOTALS, View};
-use crate::storage::meta::rows::{self, HeldRow, LinkRow, ManifestRow, ProjectRow, TagRow, Totals};
+use crate::storage::meta::rows::{self, HeldRow, LinkRow, ManifestRow, PartsRow, ProjectRow, TagRow, Totals, UsageRow};
 use crate::storage::meta::{
     BlobRow, Candidate, Conflict, Counts, Event, Listing, MAX_HEADS, Page, Project, RecordAt, Referrer, StoredManifest,
     TagVersion, TextRoom, Verdict, pushed_as,
@@ -40,7 +40,7 @@ impl View {
     }
 
     pub(super) fn project_bytes(&self, name: &ProjectName) -> Result<u64, Failure> {
-        Ok(self.usage()?.get(name.as_str().as_bytes())?.unwrap_or_default())
+        Ok(self.usage()?.get::<UsageRow>(name.as_str().as_bytes())?.unwrap_or_default().bytes)
     }
 
     pub(super) fn manifest(
@@ -61,6 +61,10 @@ impl View {
         let (table, key) = (self.manifest_bytes()?, digest.to_key());
         let Some(bytes) = table.raw(&key)? else { return Err(table.damaged(&key, "the bytes are gone")) };
         Ok(Some(StoredManifest { digest, media_type: row.media_type, bytes }))
+    }
+
+    pub(super) fn pinned_blobs(&self, repository: &RepositoryName, manifest: &Digest) -> Result<Vec<Digest>, Failure> {
+        Ok(self.parts()?.get::<PartsRow>(&tables::item(repository, manifest))?.unwrap_or_default().blobs)
     }
 
     pub(super) fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobRow>, Failure> {

@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
-use crate::storage::meta::{Candidate, Listing, rows};
+use crate::storage::meta::{Candidate, Listing, Slice, rows};
 
 /// Every table maps bytes to bytes; the functions below and the row types of [`rows`] say which.
 pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -102,10 +102,18 @@ tables! {
     entry_changes = "entry_changes_1";
     /// Project → [`rows::ProjectRow`].
     projects = "projects_1";
-    /// Project → bytes it holds.
+    /// Project → [`rows::UsageRow`].
     usage = "project_usage_1";
+    /// [`counted`] → how many of the project's repositories have it published, eight bytes.
+    counted = "project_counted_1";
     /// Repository → [`rows::RepositoryRow`].
     repositories = "repositories_1";
+    /// [`repository_id`] → name of a repository, the one numbered last first.
+    repository_ids = "repository_ids_1";
+    /// [`project_repository`] → name of a repository, by project, the one numbered last first.
+    project_repositories = "project_repositories_1";
+    /// [`shelved`] → digest of an artifact that is listed, by repository, the one pushed last first.
+    shelf = "artifact_shelf_1";
     /// [`tag`] → [`rows::TagRow`].
     tags = "tags_1";
     /// [`tag_of`] → nothing: the tags that name a manifest.
@@ -195,6 +203,26 @@ pub(super) fn join(parts: &[&[u8]]) -> Vec<u8> {
     key
 }
 
+/// A repository under its number, the greatest first.
+pub(super) const fn repository_id(id: u32) -> [u8; 4] {
+    (u32::MAX - id).to_be_bytes()
+}
+
+/// The same within its project.
+pub(super) fn project_repository(project: &str, id: u32) -> Vec<u8> {
+    join(&[&project_prefix(project), &repository_id(id)])
+}
+
+/// What the keys of a project's repositories by number begin with.
+pub(super) fn project_prefix(project: &str) -> Vec<u8> {
+    join(&[project.as_bytes(), b"\0"])
+}
+
+/// An artifact on the shelf of its repository: the latest first.
+pub(super) fn shelved(name: &RepositoryName, pushed: Timestamp, id: u32) -> Vec<u8> {
+    join(&[&repository(name), &(u64::MAX - pushed.0).to_be_bytes(), &(u32::MAX - id).to_be_bytes()])
+}
+
 /// What all keys of one repository begin with.
 pub(super) fn repository(name: &RepositoryName) -> Vec<u8> {
     join(&[name.as_str().as_bytes(), b"\0"])
@@ -250,9 +278,9 @@ pub(super) fn holders(digest: &Digest, kind: Kind) -> Vec<u8> {
     join(&[&digest.to_key(), &[kind.key()]])
 }
 
-/// All holders of bytes of one kind within a project.
-pub(super) fn project_holders(digest: &Digest, kind: Kind, project: &str) -> Vec<u8> {
-    join(&[&digest.to_key(), &[kind.key()], project.as_bytes(), b"/"])
+/// Something that is published in a project.
+pub(super) fn counted(project: &str, digest: &Digest) -> Vec<u8> {
+    join(&[project.as_bytes(), b"\0", &digest.to_key()])
 }
 
 /// A holder of bytes.
@@ -419,6 +447,28 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Rows<T> {
             Ok(false)
         })?;
         Ok(any)
+    }
+
+    /// What comes at these places behind a prefix: key (without prefix) and value.
+    pub(super) fn slice<I>(
+        &self,
+        prefix: &[u8],
+        slice: Slice,
+        mut item: impl FnMut(&[u8], &[u8]) -> Result<I, String>,
+    ) -> Result<Vec<I>, Failure> {
+        let (mut items, mut left) = (Vec::new(), slice.offset);
+        self.scan(prefix, None, |rest, value| {
+            if items.len() >= slice.limit {
+                return Ok(false);
+            }
+            if left > 0 {
+                left -= 1;
+                return Ok(true);
+            }
+            items.push(item(rest, value).map_err(|why| self.damaged(&join(&[prefix, rest]), &why))?);
+            Ok(true)
+        })?;
+        Ok(items)
     }
 
     /// A page of items; `item` makes one of key (without prefix) and value, or `None` of what shall not be listed.

@@ -13,7 +13,7 @@ use protocol::{ContentRoot, Digest, RepositoryName, Timestamp};
 use super::memory_disk::MemoryDisk;
 use super::{OpenRedb, RedbMeta, newest_good, prune, snapshots};
 use crate::storage::Health;
-use crate::storage::meta::{Act, Author, LinkBlob, MetaError, MetaStore, Project};
+use crate::storage::meta::{Act, Author, LinkBlob, MetaError, MetaStore, Project, Published};
 use crate::workers::Scope;
 
 const PATH: &str = "/data/meta.redb";
@@ -556,5 +556,31 @@ async fn a_damaged_record_is_told_with_its_table() {
             }
         }
     }
+    node.close().await;
+}
+
+#[tokio::test]
+async fn as_many_publications_at_once_succeed_as_the_quota_has_room_for() {
+    let (disk, yard) = (MemoryDisk::default(), crate::storage::uploads::tests::Yard::new());
+    let node = Node::with_project(&disk).await;
+    let blobs = Arc::new(crate::storage::blobs::memory::MemoryBlobs::new(Arc::new(yard.clock.clone())));
+    let store = yard.store(Arc::new(node.meta.clone()), blobs);
+    // Each brings ten bytes of its own, and all share one blob of as many.
+    let shared = LinkBlob { size: 10, ..link(0) };
+    assert!(node.meta.link_blob(shared.clone()).await.unwrap());
+    let publish = |n: usize| {
+        let mut publish = crate::storage::meta::contract::manifest("library/app", &format!("manifest{n:02}"));
+        let needed = crate::storage::meta::Needed { digest: shared.digest, size: 10 };
+        (publish.repository, publish.blobs, publish.quota) = (shared.repository.clone(), vec![needed], Some(215));
+        store.publish(publish)
+    };
+    let outcomes = join_all((0..64).map(publish).collect()).await;
+    let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
+    let done = outcomes.iter().filter(|outcome| matches!(outcome, Published::Done { created: true })).count();
+    let over = Published::OverQuota { used: 210, adds: 10, limit: 215 };
+    assert_eq!((done, outcomes.iter().filter(|outcome| **outcome == over).count()), (20, 44));
+    assert_eq!(node.meta.project_bytes(&protocol::ProjectName::library()).await.unwrap(), 210);
+    let report = crate::storage::meta::check::rows_follow_records(&node.meta).await.unwrap();
+    assert_eq!(report.differences, [""; 0]);
     node.close().await;
 }

@@ -13,7 +13,7 @@ use redb::{ReadableTable, WriteTransaction};
 use super::failure::Failure;
 use super::tables::{self, CLOCK, Kind, PEN, TOTALS, Tables, Writable};
 use crate::storage::meta::author::{Author, Pen};
-use crate::storage::meta::rows::{HeldRow, LinkRow, ProjectRow, RepositoryRow, Totals};
+use crate::storage::meta::rows::{HeldRow, LinkRow, ProjectRow, Totals, UsageRow};
 use crate::storage::meta::{Act, BlobRow, Candidate, Event, Verdict, What};
 
 /// All tables, open for writing, the totals, and who writes.
@@ -80,10 +80,7 @@ impl<'t> Writing<'t> {
     /// Notes that something was pushed to a repository.
     pub(super) fn note_repository(&mut self, name: &RepositoryName, at: Timestamp) -> Result<(), Failure> {
         let key = name.as_str().as_bytes();
-        if !self.tables.repositories.has(key)? {
-            self.tables.repositories.put(key, &RepositoryRow { since: at })?;
-        }
-        Ok(())
+        if self.tables.repositories.has(key)? { Ok(()) } else { self.make_repository(name, at) }
     }
 
     /// Notes an event.
@@ -133,10 +130,11 @@ impl<'t> Writing<'t> {
         }
         let holder = tables::holder(digest, kind, repository);
         if !self.tables.holders.has(&holder)? {
-            if !self.tables.project_holds(repository, digest)? {
-                self.add_usage(repository, i128::from(blob.size))?;
-            }
             self.tables.holders.mark(&holder)?;
+            // A blob counts from when a manifest pins it; one that comes after its manifest, at once.
+            if kind == Kind::Manifest || self.tables.pins.any(&tables::item(repository, digest))? {
+                self.count(repository, digest, blob.size)?;
+            }
         }
         Ok(blob)
     }
@@ -145,9 +143,9 @@ impl<'t> Writing<'t> {
     pub(super) fn let_go(&mut self, repository: &RepositoryName, digest: &Digest, kind: Kind) -> Result<bool, Failure> {
         let row: HeldRow = self.tables.held.promised(&digest.to_key())?;
         if self.tables.holders.remove(&tables::holder(digest, kind, repository))?
-            && !self.tables.project_holds(repository, digest)?
+            && (kind == Kind::Manifest || self.tables.pins.any(&tables::item(repository, digest))?)
         {
-            self.add_usage(repository, -i128::from(row.blob.size))?;
+            self.discount(repository, digest, row.blob.size)?;
         }
         self.tables.is_held(digest)
     }
@@ -161,11 +159,39 @@ impl<'t> Writing<'t> {
         self.nominate(due, digest, None)
     }
 
-    fn add_usage(&mut self, repository: &RepositoryName, bytes: i128) -> Result<(), Failure> {
+    /// Notes that something is published in a repository: as a manifest, or as a linked blob that one pins.
+    pub(super) fn count(&mut self, repository: &RepositoryName, digest: &Digest, size: u64) -> Result<(), Failure> {
+        let key = tables::counted(repository.project_str(), digest);
+        let times = self.tables.counted.number(&key)?.unwrap_or_default();
+        if times == 0 {
+            self.change_usage(repository, |usage| usage.bytes = usage.bytes.saturating_add(size))?;
+        }
+        self.tables.counted.put_raw(&key, &(times + 1).to_be_bytes())
+    }
+
+    /// Ends what [`Writing::count`] noted.
+    pub(super) fn discount(&mut self, repository: &RepositoryName, digest: &Digest, size: u64) -> Result<(), Failure> {
+        let key = tables::counted(repository.project_str(), digest);
+        match self.tables.counted.number(&key)?.unwrap_or_default() {
+            0 => Err(self.tables.counted.damaged(&key, "what was published is not counted")),
+            1 => {
+                self.tables.counted.remove(&key)?;
+                self.change_usage(repository, |usage| usage.bytes = usage.bytes.saturating_sub(size))
+            }
+            times => self.tables.counted.put_raw(&key, &(times - 1).to_be_bytes()),
+        }
+    }
+
+    /// Changes what the project of a repository uses.
+    pub(super) fn change_usage(
+        &mut self,
+        repository: &RepositoryName,
+        change: impl FnOnce(&mut UsageRow),
+    ) -> Result<(), Failure> {
         let key = repository.project_str().as_bytes();
-        let old: u64 = self.tables.usage.get(key)?.unwrap_or_default();
-        let new = u64::try_from((i128::from(old) + bytes).max(0)).unwrap_or(u64::MAX);
-        self.tables.usage.put(key, &new)
+        let mut usage: UsageRow = self.tables.usage.get(key)?.unwrap_or_default();
+        change(&mut usage);
+        self.tables.usage.put(key, &usage)
     }
 }
 
@@ -197,13 +223,6 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Tables<T> {
     pub(super) fn is_held(&self, digest: &Digest) -> Result<bool, Failure> {
         Ok(self.holders.any(&tables::holders(digest, Kind::Blob))?
             || self.holders.any(&tables::holders(digest, Kind::Manifest))?)
-    }
-
-    /// Whether any repository of the same project holds bytes.
-    fn project_holds(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, Failure> {
-        let project = repository.project_str();
-        Ok(self.holders.any(&tables::project_holders(digest, Kind::Blob, project))?
-            || self.holders.any(&tables::project_holders(digest, Kind::Manifest, project))?)
     }
 
     /// What is to be done with a candidate. The candidate is a hint: links, pins and leases decide.

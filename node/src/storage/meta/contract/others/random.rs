@@ -2,17 +2,19 @@
 //! embedded engine keeps of the view is what follows from all records.
 
 use proptest::prelude::*;
-use protocol::Reference;
 use protocol::ledger::Ledger;
 use protocol::record::governed::Member;
 use protocol::record::value::{Pushed, Settings, TagMode, Value};
 use protocol::record::{Held, Kind, RecordKey, ScopeId};
 use protocol::trust::{Compromise, Lists, Revocation, Target, Verdict, list_digest};
+use protocol::{Reference, RepositoryName};
 
 use super::super::{Project, Site, act, all, at, blob, manifest, repository, root, tag};
 use super::{Others, hear, meet, scope_of, tell};
 use crate::storage::meta::check::rows_follow_records;
-use crate::storage::meta::{Amend, Entry, MetaStore, Taken, Topic, Write};
+use crate::storage::meta::{
+    Amend, ArtifactOrder, Entry, MetaStore, RepositoryView, Slice, TagView, Taken, Topic, Write,
+};
 
 const NAMES: [&str; 4] = ["m", "n", "index", "o"];
 const REPOSITORIES: [&str; 3] = ["p/a", "p/b", "q/a"];
@@ -68,6 +70,7 @@ enum Here {
     Member(Option<u32>),
     Close,
     Reopen,
+    DeleteRepository(usize),
 }
 
 fn there() -> impl Strategy<Value = There> {
@@ -93,7 +96,8 @@ fn here() -> impl Strategy<Value = Here> {
         6 => (repo.clone(), what.clone(), any::<bool>()).prop_map(|(repo, what, tags)| Here::Push(repo, what, tags)),
         3 => (repo.clone(), what).prop_map(|(repo, what)| Here::Delete(repo, what)),
         2 => any::<bool>().prop_map(Here::Project),
-        1 => repo.prop_map(Here::DeleteTag),
+        1 => repo.clone().prop_map(Here::DeleteTag),
+        1 => repo.prop_map(Here::DeleteRepository),
         2 => prop::option::of(1..4_u32).prop_map(Here::Member),
         1 => Just(Here::Close),
         1 => Just(Here::Reopen),
@@ -235,6 +239,10 @@ async fn ask(meta: &dyn MetaStore, step: Here, now: u64) -> String {
         }
         Here::Close => amend(meta, now, |_| Some(Write::Close { project: "p".parse().unwrap(), full: true })).await,
         Here::Reopen => amend(meta, now, |_| Some(Write::Reopen("p".parse().unwrap()))).await,
+        Here::DeleteRepository(repo) => {
+            let repo = repository(REPOSITORIES[repo]);
+            format!("{:?}", meta.delete_repository(&repo, at(now + 30), act(now)).await)
+        }
         Here::Project(q) => {
             let name = if q { "q" } else { "p" }.parse().unwrap();
             let project = Project { name, public: false, sparse: true, created: at(now) };
@@ -245,12 +253,35 @@ async fn ask(meta: &dyn MetaStore, step: Here, now: u64) -> String {
     told
 }
 
+/// What listings show of a repository, but for numbers: those are given in the order in which an engine looks.
+async fn shelf(meta: &dyn MetaStore, name: &RepositoryName) -> Vec<String> {
+    let whole = Slice { offset: 0, limit: 99 };
+    let view = meta.repository(name).await.unwrap();
+    let mut told = vec![format!("{:?}", view.map(|view| RepositoryView { id: 0, ..view }))];
+    for order in [ArtifactOrder::Newest, ArtifactOrder::Digest] {
+        let shown = meta.artifacts(name, order, whole).await.unwrap();
+        let shown = shown.map(|shown| {
+            assert_eq!(shown.items.len() as u64, shown.total);
+            shown.items.into_iter().map(|artifact| (artifact.digest, artifact.pushed, artifact.total)).collect()
+        });
+        let mut shown: Vec<_> = shown.unwrap_or_default();
+        shown.sort_unstable();
+        told.push(format!("{shown:?}"));
+    }
+    let tags = meta.shown_tags(name, whole).await.unwrap();
+    let tag = |tag: TagView| (tag.name, tag.digest, tag.pushed);
+    told.push(format!("{:?}", tags.map(|tags| (tags.items.into_iter().map(tag).collect::<Vec<_>>(), tags.total))));
+    told.push(format!("{:?}", meta.project_totals(&name.project()).await));
+    told
+}
+
 /// What the engine tells of its world.
 async fn state(meta: &dyn MetaStore) -> Vec<String> {
     let mut told = Vec::new();
     for name in REPOSITORIES.map(repository) {
         told.push(format!("{:?}", meta.project(&name.project()).await));
         told.push(format!("{:?}", meta.tags(&name, all()).await));
+        told.extend(shelf(meta, &name).await);
         for digest in NAMES.map(blob) {
             told.push(format!("{:?}", meta.manifest(&name, &Reference::Digest(digest)).await));
             told.push(format!("{:?}", meta.deleted_manifest(&name, &digest).await));

@@ -1,0 +1,163 @@
+//! What listings for people show: repositories, artifacts and tags with their numbers, times and pulls. Owns no state.
+//!
+//! Numbers are given out from one counter of this node, are positive, fit 31 bits and are never used again. They are this
+//! node's own: no record has them, and a rebuild gives out others.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use protocol::{Digest, MediaType, ProjectName, RepositoryName, Tag, Timestamp};
+
+/// The last number there is to give out.
+pub const MAX_ID: u32 = i32::MAX.unsigned_abs();
+
+/// A part of a listing by place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Items left out from the front.
+    pub offset: u64,
+    /// Most items.
+    pub limit: usize,
+}
+
+/// A part of a listing and how long all of it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown<T> {
+    /// The items, in order.
+    pub items: Vec<T>,
+    /// How many the whole listing has.
+    pub total: u64,
+}
+
+/// A repository, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryView {
+    /// Its number.
+    pub id: u32,
+    /// Its name.
+    pub name: RepositoryName,
+    /// When something was first pushed to it; 0 when the first word of it came from another site.
+    pub created: Timestamp,
+    /// When a manifest was last pushed to it, or it was described.
+    pub updated: Timestamp,
+    /// What people say of it.
+    pub description: String,
+    /// Artifacts that are listed, see [`ArtifactOrder::Newest`].
+    pub artifacts: u64,
+    /// All its manifests.
+    pub manifests: u64,
+    /// Its tags.
+    pub tags: u64,
+    /// Pulls, as far as they were noted.
+    pub pulls: u64,
+    /// The last one.
+    pub last_pull: Option<Timestamp>,
+}
+
+/// The order of repositories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepositoryOrder {
+    /// By name, ascending.
+    Name,
+    /// The one that got its number last, first.
+    Newest,
+}
+
+/// Repositories looked for.
+#[derive(Clone, Debug)]
+pub struct FindRepositories {
+    /// What the name contains.
+    pub contains: String,
+    /// The projects looked in; `None`: all.
+    pub projects: Option<Arc<BTreeSet<ProjectName>>>,
+    /// The part of what is found.
+    pub slice: Slice,
+}
+
+/// Which artifacts of a repository are listed, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArtifactOrder {
+    /// Those that stand for themselves, the one pushed last first: a manifest that speaks about no other, and that a tag
+    /// names or no live manifest does.
+    Newest,
+    /// Every manifest, by digest.
+    Digest,
+}
+
+/// A manifest of a repository, as it is shown. What else is to be shown of it stands in its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArtifactView {
+    /// Its number.
+    pub id: u32,
+    /// Its digest.
+    pub digest: Digest,
+    /// The media type it is served under.
+    pub media_type: MediaType,
+    /// Its artifact type, or the media type of its config.
+    pub artifact_type: Option<MediaType>,
+    /// What it speaks about.
+    pub subject: Option<Digest>,
+    /// Bytes of the manifest.
+    pub size: u64,
+    /// Bytes of the manifest, of the blobs it needs and of the children that were here when it was pushed.
+    pub total: u64,
+    /// When it was first pushed here.
+    pub pushed: Timestamp,
+    /// When it was last pulled, as far as that was noted.
+    pub pulled: Option<Timestamp>,
+}
+
+/// A tag, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagView {
+    /// Its number.
+    pub id: u32,
+    /// Its name.
+    pub name: Tag,
+    /// What it names.
+    pub digest: Digest,
+    /// When it was last pushed, by its record.
+    pub pushed: Timestamp,
+    /// When it was last pulled, as far as that was noted.
+    pub pulled: Option<Timestamp>,
+}
+
+/// Pulls of a manifest that were seen since the last were noted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulled {
+    /// Where.
+    pub repository: RepositoryName,
+    /// What.
+    pub digest: Digest,
+    /// The tag by which it was pulled.
+    pub tag: Option<Tag>,
+    /// How often.
+    pub count: u64,
+    /// The last time.
+    pub last: Timestamp,
+}
+
+/// What a project has, in figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProjectTotals {
+    /// See [`super::MetaStore::project_bytes`].
+    pub bytes: u64,
+    /// Its repositories.
+    pub repositories: u64,
+}
+
+/// What came of [`super::MetaStore::delete_repository`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeletedRepository {
+    /// Deleted, with these counts of what was in it.
+    Done {
+        /// Manifests.
+        manifests: u64,
+        /// Tags.
+        tags: u64,
+    },
+    /// It was not there.
+    Absent,
+    /// A tag is in it, and tags of the project are written at this site alone. Nothing was written.
+    NotHome(String),
+}
