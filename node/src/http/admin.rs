@@ -42,6 +42,7 @@ enum Route {
     History,
     Conflicts,
     Undelete,
+    VerifyAudit,
 }
 
 impl Route {
@@ -56,6 +57,7 @@ impl Route {
             "mesh/node/history" => Self::History,
             "mesh/node/conflicts" => Self::Conflicts,
             "mesh/node/undelete" => Self::Undelete,
+            "mesh/node/audit/verify" => Self::VerifyAudit,
             _ => return None,
         })
     }
@@ -64,7 +66,7 @@ impl Route {
         match self {
             Self::Ping | Self::Status | Self::History => "GET",
             Self::Projects | Self::Conflicts => "GET, POST",
-            Self::Gc | Self::Scrub | Self::Snapshot | Self::Undelete => "POST",
+            Self::Gc | Self::Scrub | Self::Snapshot | Self::Undelete | Self::VerifyAudit => "POST",
         }
     }
 }
@@ -92,6 +94,9 @@ pub(super) async fn answer(call: &mut Call, body: &mut Receiving) -> Result<Resp
         (Route::Snapshot, Method::POST) => {
             let at = Box::pin(call.registry().snapshot(&permit)).await?;
             value(&json!({ "snapshot": at }))
+        }
+        (Route::VerifyAudit, Method::POST) => {
+            value(&Box::pin(call.registry().verify_audit(&permit)).await.map_err(Error::internal)?)
         }
         (Route::History, Method::GET) => history(call, &permit).await,
         (Route::Conflicts, Method::GET) => value(&call.registry().conflicts(&permit).await?),
@@ -345,6 +350,7 @@ mod tests {
             ("mesh/node/history", Route::History),
             ("mesh/node/conflicts", Route::Conflicts),
             ("mesh/node/undelete", Route::Undelete),
+            ("mesh/node/audit/verify", Route::VerifyAudit),
         ] {
             let path = format!("/api/v2.0/{path}");
             assert_eq!(Route::parse(&path), Some(route));

@@ -82,4 +82,77 @@ pub enum What {
         /// The record that was chosen.
         record: String,
     },
+    /// Something about who may do what was made, changed or removed.
+    Governed(Box<Governed>),
+}
+
+/// A change to what governs the registry: the store keeps it as it was told, and knows no more of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Governed {
+    /// What kind of thing.
+    pub kind: GovernedKind,
+    /// What was done to it.
+    pub operation: Operation,
+    /// Which one: its name, for a member the user's or group's.
+    pub name: String,
+    /// The project it belongs to.
+    pub project: Option<ProjectName>,
+    /// What it was, as JSON; never a secret.
+    pub before: Option<String>,
+    /// What it is since, as JSON; never a secret.
+    pub after: Option<String>,
+}
+
+/// What a [`Governed`] event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GovernedKind {
+    /// A project.
+    Project,
+    /// A repository.
+    Repository,
+    /// A user.
+    User,
+    /// A group of users.
+    Group,
+    /// A user's or group's role in a project.
+    Member,
+    /// A robot account.
+    Robot,
+    /// A role.
+    Role,
+    /// The room a project may take.
+    Quota,
+    /// A label.
+    Label,
+    /// The configuration.
+    Configuration,
+    /// The audit log itself.
+    Audit,
+}
+
+/// What was done to something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// It was made.
+    Create,
+    /// It was changed.
+    Update,
+    /// It was removed.
+    Delete,
+    /// It was read by a client.
+    Pull,
+    /// Someone came in.
+    Login,
+    /// Someone left.
+    Logout,
+    /// It was found damaged and put aside.
+    Quarantine,
+    /// Old parts of it were removed.
+    Purge,
+    /// Parts of it were never written, for want of room.
+    Drop,
+    /// It was found cut or changed.
+    Break,
 }

@@ -39,7 +39,7 @@ use protocol::{ContentRoot, Digest, MediaType, ProjectName, Reference, Repositor
 use serde::{Deserialize, Serialize};
 
 pub use author::Author;
-pub use event::{Event, What};
+pub use event::{Event, Governed, GovernedKind, Operation, What};
 pub use intent::{
     Choice, ChooseHead, Chosen, DecideTag, Decided, DeletedManifest, DeletedTag, LinkBlob, MountBlob, Needed,
     PublishManifest, Published, Taken, UnlinkedBlob,
