@@ -699,11 +699,14 @@ impl Reader {
 
     /// Reads an entry; none when a purge took it meanwhile.
     fn entry(&self, seq: u64, place: &Place, looking: &mut Looking) -> Result<Option<Entry>, AuditError> {
-        if !looking.files.contains_key(&place.first) {
-            let Some(file) = open(&*self.fs, &self.dir, place.first)? else { return Ok(None) };
-            looking.files.insert(place.first, file);
-        }
-        let Some(file) = looking.files.get(&place.first) else { return Ok(None) };
+        let file = match looking.files.get(&place.first) {
+            Some(file) => Arc::clone(file),
+            None => {
+                let Some(file) = open(&*self.fs, &self.dir, place.first)? else { return Ok(None) };
+                looking.files.insert(place.first, Arc::clone(&file));
+                file
+            }
+        };
         let mut line = vec![0; place.len as usize];
         let length = file.read_full_at(&mut line, place.offset)?;
         line.truncate(length);

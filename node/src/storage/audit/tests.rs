@@ -190,7 +190,12 @@ async fn a_line_a_file_or_a_tail_that_is_gone_is_found() {
             let left: Vec<_> = lines.iter().enumerate().filter(|(at, _)| *at != gone).map(|(_, line)| *line).collect();
             put(&*fs, first, &left.concat());
             let broken = look(&fs, dir, &meta).await.broken.unwrap();
-            assert_eq!(broken.seq, first + gone as u64, "{}", broken.why);
+            assert_eq!(
+                broken.seq,
+                first + gone as u64,
+                "{broken:?} {:?}",
+                String::from_utf8_lossy(&bytes_of(&disk, first))
+            );
             put(&*fs, first, &lines[..gone].concat());
             let broken = look(&fs, dir, &meta).await.broken.unwrap();
             assert_eq!(broken.seq, first + gone as u64, "{}", broken.why);
