@@ -330,3 +330,29 @@ async fn no_power_cut_breaks_the_chain_whatever_the_log_was_doing() {
     }
     assert!(states > 50, "{states}");
 }
+
+#[tokio::test]
+async fn entries_are_found_also_after_a_purge_and_by_an_index_made_again() {
+    let (disk, meta) = (SimDisk::new(), MemoryMeta::default());
+    let mut log = three_files(&disk, &meta).await;
+    let (fs, dir) = (disk.file_system(), Path::new("/data/audit"));
+    let mut index = AuditIndex::new(Arc::clone(&fs), dir.into(), true);
+    index.catch_up(log.head().seq).unwrap();
+    let seqs = |index: &AuditIndex, filter: &Filter, order, offset, limit| {
+        let found = index.reader().unwrap().page(filter, order, offset, limit).unwrap();
+        (found.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), found.total, found.complete)
+    };
+    let all = Filter::default();
+    assert_eq!(seqs(&index, &all, Order::NewestFirst, 1, 2), (vec![14, 13], 15, true));
+    let pulls = Filter { operation: Some(Operation::Pull), ..Filter::default() };
+    assert_eq!(seqs(&index, &pulls, Order::OldestFirst, 1, 2), (vec![4, 7], 6, true));
+    let refused = Filter { succeeded: Some(false), since: Some(Timestamp(11)), ..Filter::default() };
+    assert_eq!(seqs(&index, &refused, Order::OldestFirst, 0, 9), (vec![8, 10, 13, 15], 4, true));
+    log.purge(&rules("pull_artifact", 15), act("root", 99), &meta).await.unwrap();
+    index.catch_up(log.head().seq).unwrap();
+    assert_eq!(seqs(&index, &pulls, Order::NewestFirst, 0, 9), (vec![14, 12], 2, true));
+    fs.remove_file(&dir.join("index.redb")).unwrap();
+    let mut again = AuditIndex::new(fs, dir.into(), true);
+    again.catch_up(log.head().seq).unwrap();
+    assert_eq!(seqs(&again, &all, Order::OldestFirst, 0, 99), seqs(&index, &all, Order::OldestFirst, 0, 99));
+}
