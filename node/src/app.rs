@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::Timestamp;
 use protocol::seam::{Access, Clock, DirEntry, Entropy, EntryKind, File, FileSystem};
 use tokio::sync::mpsc;
 
@@ -27,11 +28,12 @@ use crate::policy::Gate;
 use crate::registry::maintenance::{Upkeep, UpkeepParts};
 use crate::registry::{OpenRegistry, Registry, Rules};
 use crate::storage::Health;
-use crate::storage::audit::{AuditError, AuditLog};
+use crate::storage::audit::schedule::ASKED_EVERY;
+use crate::storage::audit::{Audit, AuditError, AuditLog, AuditParts};
 use crate::storage::blobs::files::FileBlobs;
 use crate::storage::identity::{self, IdentityError};
-use crate::storage::meta::MetaError;
 use crate::storage::meta::redb::{OpenRedb, RedbMeta, newest_good};
+use crate::storage::meta::{Act, MetaError};
 use crate::storage::rebuild::Rebuild;
 use crate::storage::room::{Room, RoomLimits};
 use crate::storage::snapshots::Snapshots;
@@ -213,7 +215,7 @@ struct Node {
     upkeep: Arc<Upkeep>,
     store: Arc<Store>,
     registry: Registry,
-    audit: Arc<tokio::sync::Mutex<AuditLog>>,
+    audit: Arc<Audit>,
     clock: Arc<dyn Clock>,
     /// Requests and what they start.
     requests: Scope,
@@ -237,8 +239,19 @@ impl Node {
         let directory = Directory::open(Arc::clone(&store), requests.clone()).await?;
         directory.make_library(&*world.entropy).await?;
         let (authenticator, password) = open_auth(config, world, (&store, &directory), &requests).await?;
+        let audit = Audit::new(AuditParts {
+            log: audit,
+            fs: Arc::clone(&world.fs),
+            dir: config.storage.data.join("audit"),
+            sync: config.storage.sync == config::Sync::On,
+            store: Arc::clone(&store),
+            clock: Arc::clone(&world.clock),
+            scope: requests.clone(),
+        });
+        audit.load().await?;
         let upkeep = Upkeep::new(UpkeepParts {
             store: Arc::clone(&store),
+            audit: Arc::clone(&audit),
             room,
             snapshots,
             scrub_rate: config.scrub.rate.0,
@@ -273,7 +286,6 @@ impl Node {
             entropy: Arc::clone(&world.entropy),
             settings: http::Settings::new(&config.http, &config.limits),
         });
-        let audit = Arc::new(tokio::sync::Mutex::new(audit));
         let clock = Arc::clone(&world.clock);
         let password = password.map_or(AdminPassword::Given, |made| AdminPassword::Made(made.reveal().into()));
         Ok(Self {
@@ -315,13 +327,21 @@ impl Node {
         let every = |name, period, first, work| {
             repeat(&self.workers, Arc::clone(&self.clock), Turn { name, period, first }, work);
         };
-        let (audit, store) = (Arc::clone(&self.audit), Arc::clone(&self.store));
-        let scope = self.workers.clone();
+        // What a crash left unwritten, or someone cut, is seen to at once, and the index follows.
+        drain_audit(self.workers.clone(), Arc::clone(&self.audit), Drain::Always).await;
+        let (audit, scope) = (Arc::clone(&self.audit), self.workers.clone());
         every(
             "audit",
             AUDIT_PERIOD,
             AUDIT_PERIOD,
-            Box::new(move || Box::pin(drain_audit(scope.clone(), Arc::clone(&audit), Arc::clone(&store)))),
+            Box::new(move || Box::pin(drain_audit(scope.clone(), Arc::clone(&audit), Drain::IfAnyWaits))),
+        );
+        let (audit, scope, clock) = (Arc::clone(&self.audit), self.workers.clone(), Arc::clone(&self.clock));
+        every(
+            "audit purge",
+            ASKED_EVERY,
+            ASKED_EVERY,
+            Box::new(move || Box::pin(purge_audit(scope.clone(), Arc::clone(&audit), clock.now()))),
         );
         let registry = self.registry.clone();
         every("pulls", PULLS_PERIOD, PULLS_PERIOD, Box::new(move || Box::pin(note_pulls(registry.clone()))));
@@ -357,7 +377,7 @@ impl Node {
         let mut left = self.requests.stop(config.http.drain.0 + WORKERS_END).await;
         left += self.workers.stop(WORKERS_END).await;
         note_pulls(self.registry.clone()).await;
-        drain_audit(Scope::new(), Arc::clone(&self.audit), Arc::clone(&self.store)).await;
+        drain_audit(Scope::new(), Arc::clone(&self.audit), Drain::IfAnyWaits).await;
         left += self.engines.stop(WORKERS_END).await;
         tracing::info!(left, "stopped");
         if left == 0 { Ok(()) } else { Err(ServeError::Aborted) }
@@ -438,20 +458,41 @@ fn write_address(fs: &dyn FileSystem, file: &Path, bound: &Bound) -> io::Result<
     fs.rename(&part, file)
 }
 
+/// When the audit log is written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drain {
+    Always,
+    IfAnyWaits,
+}
+
 /// Moves what waits into the audit log, on a thread that may wait for the disk. Mostly nothing waits.
-async fn drain_audit(scope: Scope, audit: Arc<tokio::sync::Mutex<AuditLog>>, store: Arc<Store>) {
-    if store.meta().outbox(1).await.is_ok_and(|waiting| waiting.is_empty()) {
+async fn drain_audit(scope: Scope, audit: Arc<Audit>, when: Drain) {
+    if when == Drain::IfAnyWaits && audit.is_idle().await {
         return;
     }
     let runtime = tokio::runtime::Handle::current();
     let work = move || {
-        let drained = async { audit.lock().await.drain(store.meta()).await };
+        let drained = async { audit.drain().await };
         runtime.block_on(async { tokio::time::timeout(AUDIT_LIMIT, drained).await })
     };
     match scope.run_blocking("audit", work).await {
         Ok(Ok(Ok(_))) => {}
         Ok(Ok(Err(error))) => tracing::error!(%error, "events wait: they could not be written to the audit log"),
         Ok(Err(_)) => tracing::warn!("events wait: writing the audit log took too long"),
+        // Said where it happened.
+        Err(Lost(_)) => {}
+    }
+}
+
+/// Purges the audit log if its turn has come.
+async fn purge_audit(scope: Scope, audit: Arc<Audit>, at: Timestamp) {
+    let runtime = tokio::runtime::Handle::current();
+    let act = Act { actor: "portolan".into(), at, request: "schedule".into(), via: Default::default() };
+    let work = move || runtime.block_on(audit.purge_if_due(act));
+    match scope.run_blocking("audit purge", work).await {
+        Ok(Ok(Some(purged))) => tracing::info!(purge = purged.id, outcome = ?purged.outcome, "audit log purged"),
+        Ok(Ok(None)) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the audit log could not be purged"),
         // Said where it happened.
         Err(Lost(_)) => {}
     }

@@ -105,7 +105,8 @@ async fn look(process: &mut Process, fs: &dyn FileSystem, past: &Past, after: us
     Look { ground: &process.ground, fs, past, after }.at_content().await?;
     let meta = Arc::clone(&process.ground.store);
     process.ground.audit.drain(meta.meta()).await.map_err(|error| format!("events can't be drained: {error}"))?;
-    Look { ground: &process.ground, fs, past, after }.at_audit_log()
+    Look { ground: &process.ground, fs, past, after }.at_audit_log()?;
+    Look { ground: &process.ground, fs, past, after }.at_audit_chain().await
 }
 
 /// What one needs to see it again.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, HOST};
+use http::header::{AUTHORIZATION, COOKIE, HOST};
 use http::{HeaderMap, Method, request};
 use protocol::RepositoryName;
 
@@ -11,9 +11,12 @@ use super::challenge::{self, Challenge};
 use super::error::Error;
 use super::query::{Query, QueryError};
 use super::{AppState, Origin, Surface, credentials, intake};
-use crate::auth::{Action, AuthError, Authenticator, Credentials, Principal};
-use crate::policy::{AdminPermit, CatalogPermit, Denied, Gate, Permit, Right};
+use crate::auth::{Action, AuthError, Authenticator, Credentials, Principal, Secret};
+use crate::policy::{CatalogPermit, Denied, Gate, Permit, Right};
 use crate::registry::Registry;
+
+/// The cookie that names a browser's session.
+pub(super) const SESSION_COOKIE: &str = "sid";
 
 /// One request, its body apart.
 #[derive(Debug)]
@@ -42,7 +45,11 @@ impl Call {
                 return Err(Error::unauthorized(help().invalid_token(), malformed.to_string()));
             }
         };
-        let outcome = self.authenticator().authenticate(&credentials, self.party()).await;
+        let outcome = match self.authenticator().authenticate(&credentials, self.party()).await {
+            // A browser shows its cookie long after the session is over.
+            Err(AuthError::Invalid) if matches!(credentials, Credentials::Session(_)) => Ok(Principal::anonymous()),
+            outcome => outcome,
+        };
         self.app.metrics().authentication(match (&outcome, &credentials) {
             (Ok(_), Credentials::None) => "anonymous",
             (Ok(_), _) => "accepted",
@@ -52,7 +59,7 @@ impl Call {
         });
         let principal = outcome.map_err(|error| Error::authentication(error, help()))?;
         self.principal = principal.from(self.origin.peer.map(|peer| peer.ip()));
-        self.shown = credentials != Credentials::None;
+        self.shown = !matches!(credentials, Credentials::None | Credentials::Session(_));
         Ok(())
     }
 
@@ -61,10 +68,20 @@ impl Call {
         let mut headers = self.head.headers.get_all(AUTHORIZATION).iter();
         match (headers.next(), headers.next()) {
             (None, _) if self.origin.surface == Surface::Socket => Ok(Credentials::LocalOperator),
-            (None, _) => Ok(Credentials::None),
+            (None, _) => Ok(self.session().map_or(Credentials::None, Credentials::Session)),
             (Some(header), None) => credentials::parse(header.as_bytes()),
             (Some(_), Some(_)) => Err(credentials::Malformed),
         }
+    }
+
+    /// The session a browser's cookie names: for what browsers use, and not for registry clients.
+    fn session(&self) -> Option<Secret> {
+        if !["/api/", "/c/"].iter().any(|below| self.path().starts_with(below)) {
+            return None;
+        }
+        let cookies = self.head.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let pairs = cookies.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.filter(|(name, id)| *name == SESSION_COOKIE && !id.is_empty()).map(|(_, id)| Secret::new(id)).next()
     }
 
     pub(super) fn registry(&self) -> &Registry {
@@ -146,11 +163,6 @@ impl Call {
 
     pub(super) fn permit_catalog(&self) -> Result<CatalogPermit, Error> {
         self.gate().permit_catalog(&self.principal).map_err(|denied| self.denied(denied, Challenge::catalog))
-    }
-
-    pub(super) fn permit_administration(&self) -> Result<AdminPermit, Error> {
-        let permit = self.gate().permit_administration(&self.principal);
-        permit.map_err(|denied| self.denied(denied, Challenge::administration))
     }
 
     pub(super) fn denied(&self, denied: Denied, help: impl FnOnce() -> Challenge) -> Error {

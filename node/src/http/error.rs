@@ -492,7 +492,9 @@ impl Error {
         match error {
             AuthError::Invalid => Self::unauthorized(challenge.invalid_token(), error.to_string()),
             AuthError::Busy => Self::too_many(1, error.to_string()),
-            AuthError::Slow(wait) => Self::too_many(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1), error.to_string()),
+            AuthError::Slow(wait) => {
+                Self::too_many(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1), error.to_string())
+            }
             AuthError::Meta(error) => error.into(),
             AuthError::Directory(error) => Self::internal(error),
         }

@@ -5,7 +5,6 @@
 //! registry only with a permit, so a route without authorisation does not compile. Nothing here decides what is
 //! allowed or what is true; that is [`crate::policy`] and [`crate::registry`].
 
-pub mod admin;
 #[allow(dead_code, reason = "routes move here one after the other")]
 mod api;
 pub mod blocks;

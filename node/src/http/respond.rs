@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Method, Request};
 use super::body::{Body, Receiving, Source};
 use super::call::Call;
 use super::error::Error;
-use super::{AppState, Origin, Response, Surface, admin, health, token, v2};
+use super::{AppState, Origin, Response, Surface, api, health, token, v2};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
@@ -72,7 +72,7 @@ async fn route(call: &mut Call, body: &mut Receiving) -> (&'static str, Result<R
     } else if path == "/service/token" {
         ("token", token::answer(call, body).await)
     } else if path.starts_with("/api/v2.0/") {
-        ("api", admin::answer(call, body).await)
+        ("api", api::dispatch::answer(call, body).await)
     } else {
         ("unknown", Err(Error::no_route()))
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fault, Registry};
 use crate::policy::AdminPermit;
+use crate::storage::audit::{Audit, AuditError, AuditSink, Verified};
 use crate::storage::meta::Counts;
 use crate::storage::room::Room;
 use crate::storage::scrub::Scrub;
@@ -86,6 +87,8 @@ pub struct Status {
 pub struct UpkeepParts {
     /// What is kept.
     pub store: Arc<Store>,
+    /// What was done.
+    pub audit: Arc<Audit>,
     /// Room on the disk.
     pub room: Room,
     /// Copies of the metadata.
@@ -202,6 +205,12 @@ impl Upkeep {
         Some(self.age(Timestamp(u64::from_be_bytes(noted.try_into().ok()?))))
     }
 
+    /// The audit log. Who asks for it has shown a permit, or is the node.
+    #[must_use]
+    pub const fn audit(&self) -> &Arc<Audit> {
+        &self.parts.audit
+    }
+
     /// How long ago the newest snapshot was taken; `None` when there is none.
     #[must_use]
     pub fn snapshot_age(&self) -> Option<Duration> {
@@ -280,6 +289,26 @@ impl Registry {
     pub async fn scrub(&self, _permit: &AdminPermit) -> Result<ScrubReport, Fault> {
         let upkeep = Arc::clone(&self.upkeep);
         Ok(self.scope.run("scrub", async move { upkeep.scrub().await }).await??)
+    }
+
+    /// The audit log: finding, purging, the schedule.
+    #[must_use]
+    pub fn audit(&self, _permit: &AdminPermit) -> &Arc<Audit> {
+        self.upkeep.audit()
+    }
+
+    /// Where log-ins, refusals and pulls are noted.
+    #[must_use]
+    pub fn audit_sink(&self) -> &AuditSink {
+        self.upkeep.audit().sink()
+    }
+
+    /// Walks the whole audit log.
+    ///
+    /// # Errors
+    /// [`AuditError`]; a broken chain is a finding.
+    pub async fn verify_audit(&self, _permit: &AdminPermit) -> Result<Verified, AuditError> {
+        self.upkeep.audit().verify().await
     }
 
     /// Makes a consistent copy of the metadata now; returns when it was made.

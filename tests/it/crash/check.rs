@@ -6,8 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use node::app::Ground;
+use node::storage::audit::handle::anchor;
+use node::storage::audit::log::segments;
+use node::storage::audit::{Entry, Told, verify};
 use node::storage::meta::check::rows_follow_records;
-use node::storage::meta::{BlobRow, Event, Page};
+use node::storage::meta::{BlobRow, Page};
 use protocol::record::Parcel;
 use protocol::seam::{Access, FileSystem};
 use protocol::{Digest, Reference, RepositoryName};
@@ -189,19 +192,19 @@ impl Look<'_> {
         let dir = Path::new("/data/audit");
         let mut names: Vec<String> = self.fs.list(dir).map_err(text)?.into_iter().map(|entry| entry.name).collect();
         names.sort_unstable();
-        let mut events: Vec<Event> = Vec::new();
+        let mut events: Vec<Entry> = Vec::new();
         for name in names {
             let bytes = read_file(self.fs, &dir.join(&name))?.unwrap_or_default();
             for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-                let event: Event = serde_json::from_slice(line).map_err(|error| {
-                    format!("audit/{name} has a line that is no event ({error}): {}", line.escape_ascii())
+                let entry: Entry = serde_json::from_slice(line).map_err(|error| {
+                    format!("audit/{name} has a line that is no entry ({error}): {}", line.escape_ascii())
                 })?;
-                events.push(event);
+                events.extend(entry.event.is_some().then_some(entry));
             }
         }
         for (at, event) in events.iter().enumerate() {
-            let expected = at as u64 + 1;
-            unless(event.seq == expected, || format!("event {} stands where {expected} belongs", event.seq))?;
+            let (expected, found) = (at as u64 + 1, event.event.unwrap_or_default());
+            unless(found == expected, || format!("event {found} stands where {expected} belongs"))?;
         }
         let mut told = events.iter().filter(|event| event.act.request.starts_with("step ")).peekable();
         for step in &self.past.steps {
@@ -209,7 +212,7 @@ impl Look<'_> {
             while let Some(event) = told.next_if(|event| *event.act.request == *step.request) {
                 matching += 1;
                 if let Some(what) = &step.event {
-                    unless(event.what == *what, || format!("the event of {} tells another thing", step.name))?;
+                    unless(event.told == Told::of(what), || format!("the event of {} tells another thing", step.name))?;
                 }
             }
             let right = if step.promised_at(self.after) {
@@ -222,5 +225,14 @@ impl Look<'_> {
             unless(right, || format!("{matching} events tell of {} ({})", step.request, step.name))?;
         }
         unless(told.next().is_none(), || "an event is out of order or made up".into())
+    }
+
+    /// The log is chained, and ends no earlier than the metadata knows.
+    pub(super) async fn at_audit_chain(&self) -> Verdict {
+        let (dir, fs) = (Path::new("/data/audit"), self.fs);
+        let anchor = anchor(self.ground.store.meta()).await.map_err(text)?;
+        let files = segments(fs, dir).map_err(text)?;
+        let found = verify(fs, dir, &files, anchor).map_err(text)?;
+        unless(found.broken.is_none() && found.unfinished == 0, || format!("the audit log is broken: {found:?}"))
     }
 }

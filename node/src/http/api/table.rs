@@ -336,6 +336,9 @@ routes! {
     Undelete = "undelete":
         post("/mesh/node/undelete", "mesh", Administrator, "Brings back a tag or a manifest.")
             .takes(of::<Value>).gives(of::<Value>);
+    VerifyAudit = "verifyAudit":
+        post("/mesh/node/audit/verify", "mesh", Administrator, "Holds the audit log against its chain.")
+            .gives(of::<Value>);
     ListRoles = "listRoles":
         get("/mesh/roles", "mesh", LoggedIn, "Roles, built in and the installation's own.")
             .lists(of::<Role>);

@@ -22,6 +22,7 @@ use crate::directory::Directory;
 use crate::policy::Gate;
 use crate::registry::maintenance::{Upkeep, UpkeepParts};
 use crate::registry::{OpenRegistry, Registry, Rules};
+use crate::storage::audit::{Audit, AuditLog, AuditParts};
 use crate::storage::blobs::memory::MemoryBlobs;
 use crate::storage::meta::redb::{OpenRedb, RedbMeta};
 use crate::storage::meta::{Act, MetaStore, Project};
@@ -67,7 +68,15 @@ fn upkeep(store: &Arc<Store>, meta: Arc<RedbMeta>, dir: &Scratch, scope: &Scope)
     let limits = RoomLimits { ballast: 0, refuse_uploads_at: 99, keep_free: 1 << 20 };
     let room = Room::open(fs, dir.root().into(), limits, Arc::clone(&clock)).unwrap();
     let (store, data) = (Arc::clone(store), dir.root().display().to_string());
-    Upkeep::new(UpkeepParts { store, room, snapshots, scrub_rate: 1 << 30, clock, scope: scope.clone(), data })
+    let audit = audit(&store, dir, scope);
+    Upkeep::new(UpkeepParts { store, audit, room, snapshots, scrub_rate: 1 << 30, clock, scope: scope.clone(), data })
+}
+
+fn audit(store: &Arc<Store>, dir: &Scratch, scope: &Scope) -> Arc<Audit> {
+    let (fs, dir): (Arc<dyn FileSystem>, _) = (Arc::new(RealDisk), dir.path("audit"));
+    let log = AuditLog::open(Arc::clone(&fs), dir.clone(), Health::new()).unwrap();
+    let (store, clock, scope) = (Arc::clone(store), Arc::new(RealClock::new()), scope.clone());
+    Audit::new(AuditParts { log, fs, dir, sync: false, store, clock, scope })
 }
 
 async fn public_project(meta: &dyn MetaStore) {

@@ -82,7 +82,7 @@ pub enum What {
         /// The record that was chosen.
         record: String,
     },
-    /// Someone changed who may do what, or how things are set.
+    /// Something about who may do what was made, changed or removed.
     Governed(Box<Governed>),
     /// A repository got another description.
     RepositoryDescribed {
@@ -100,46 +100,73 @@ pub enum What {
     },
 }
 
-/// What happened to something that is governed.
+/// A change to what governs the registry: the store keeps it as it was told, and knows no more of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Governed {
     /// What kind of thing.
     pub kind: GovernedKind,
-    /// What was done.
+    /// What was done to it.
     pub operation: Operation,
-    /// What it is called.
+    /// Which one: its name, for a member the user's or group's.
     pub name: String,
-    /// The project it is in.
+    /// The project it belongs to.
     pub project: Option<ProjectName>,
-    /// What it was, as JSON, where that is small. Never a secret.
+    /// What it was, as JSON; never a secret.
     pub before: Option<String>,
-    /// What it is since.
+    /// What it is since, as JSON; never a secret.
     pub after: Option<String>,
 }
 
-/// Kinds of things that are governed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// What a [`Governed`] event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "each is named as what it is")]
 pub enum GovernedKind {
+    /// A project.
     Project,
+    /// A repository.
     Repository,
+    /// A user.
     User,
+    /// A group of users.
     Group,
+    /// A user's or group's role in a project.
     Member,
+    /// A robot account.
     Robot,
+    /// A role.
     Role,
+    /// The room a project may take.
     Quota,
+    /// A label.
     Label,
+    /// The configuration.
     Configuration,
+    /// The audit log itself.
+    Audit,
 }
 
-/// What was done to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// What was done to something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "each is named as what it is")]
 pub enum Operation {
+    /// It was made.
     Create,
+    /// It was changed.
     Update,
+    /// It was removed.
     Delete,
+    /// It was read by a client.
+    Pull,
+    /// Someone came in.
+    Login,
+    /// Someone left.
+    Logout,
+    /// It was found damaged and put aside.
+    Quarantine,
+    /// Old parts of it were removed.
+    Purge,
+    /// Parts of it were never written, for want of room.
+    Drop,
+    /// It was found cut or changed.
+    Break,
 }

@@ -67,7 +67,7 @@ impl Fate {
 
 /// A database on the disk.
 #[derive(Debug)]
-pub(super) struct OnDisk {
+pub(in crate::storage) struct OnDisk {
     file: Arc<dyn File>,
     sync: bool,
     /// Once a write or sync failed, nothing is written and nothing synced, whatever the engine tries.
@@ -77,7 +77,7 @@ pub(super) struct OnDisk {
 impl OnDisk {
     /// A database in `file`. Without `sync` nothing survives a power cut for sure (tests, throw-away nodes, and
     /// snapshots, which are synced once at their end).
-    pub(super) fn new(file: Arc<dyn File>, sync: bool) -> Self {
+    pub(in crate::storage) fn new(file: Arc<dyn File>, sync: bool) -> Self {
         Self { file, sync, fate: Fate::default() }
     }
 

@@ -7,7 +7,7 @@
 //! After a failed write or sync the store is read-only until the node restarts ([`crate::storage::Health`]): writes are
 //! refused, reads go on over what was committed. A write that found no room fails its group alone.
 
-mod backend;
+pub(in crate::storage) mod backend;
 mod entries;
 mod failure;
 mod fill;
