@@ -11,9 +11,9 @@ use crate::http::error::Error;
 /// Longest body of a request, in bytes.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
 
-/// 404: there is nothing at this path.
+/// 404: there is nothing at this path. Its code is another than that of a thing which is not there.
 pub(crate) fn no_route() -> Error {
-    Error::absent("NOT_FOUND", "there is nothing at this path")
+    Error::no_route()
 }
 
 /// 404: what the path names is not there, or not for this account to know.
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn errors_have_the_shape_and_the_codes_clients_know() {
         for (error, status, code) in [
-            (no_route(), 404, "NOT_FOUND"),
+            (no_route(), 404, "UNSUPPORTED"),
             (not_found("project x"), 404, "NOT_FOUND"),
             (method("GET, PUT"), 405, "METHOD_NOT_ALLOWED"),
             (bad_request("x"), 400, "BAD_REQUEST"),

@@ -19,10 +19,8 @@ use crate::storage::meta::Choice;
 
 /// Answers the operations of this file.
 pub(super) async fn answer(operation: Op, ask: &mut Ask<'_>) -> Result<Response, Error> {
-    let body = match operation {
-        Op::DecideConflict | Op::Undelete => Some(ask.read::<DecideRequest>().await?),
-        _ => None,
-    };
+    let takes_body = matches!(operation, Op::DecideConflict | Op::Undelete);
+    let body = if takes_body { Some(ask.read::<DecideRequest>().await?) } else { None };
     let (call, permit) = (ask.call, ask.administrator()?);
     match (operation, body) {
         (Op::GetNodeStatus, _) => Ask::json(&call.registry().status(permit).await?),
