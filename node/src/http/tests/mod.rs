@@ -4,6 +4,7 @@ mod bodies;
 mod connections;
 mod content;
 mod login;
+mod matrix;
 mod operation;
 
 use std::sync::Arc;
