@@ -17,6 +17,7 @@ mod contest;
 mod data;
 mod footprint;
 mod http;
+mod listings;
 mod load;
 mod machine;
 mod plan;
@@ -25,6 +26,7 @@ mod pull;
 mod push;
 mod records;
 mod report;
+mod rights;
 mod server;
 mod token;
 
@@ -95,6 +97,8 @@ fn measure(ground: &Ground, plan: &Plan) -> io::Result<String> {
     push::run(ground, plan, &mut report)?;
     footprint::run(ground, plan, &mut report)?;
     records::run(ground, plan, &mut report)?;
+    rights::run(ground, plan, &mut report)?;
+    listings::run(ground, plan, &mut report)?;
     machine.push_str(&format!("- Load average at the end: {}\n- {} rounds", machine::load(), plan.rounds));
     if plan.quick {
         machine.push_str("; quick run: the sizes are too small to judge by");

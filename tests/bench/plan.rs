@@ -55,11 +55,15 @@ pub(crate) enum Row {
     Start,
     /// What the metadata takes for its records.
     Records,
+    /// What it costs to be someone.
+    Rights,
+    /// Lists of a large installation.
+    Listings,
 }
 
 impl Row {
     /// Every row, in the order in which they are measured.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Large1,
         Self::Large16,
         Self::Large64,
@@ -72,6 +76,8 @@ impl Row {
         Self::Memory,
         Self::Start,
         Self::Records,
+        Self::Rights,
+        Self::Listings,
     ];
 
     /// The name on the command line.
@@ -89,6 +95,8 @@ impl Row {
             Self::Memory => "memory",
             Self::Start => "start",
             Self::Records => "records",
+            Self::Rights => "rights",
+            Self::Listings => "listings",
         }
     }
 }
