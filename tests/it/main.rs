@@ -14,6 +14,7 @@ mod conformance;
 mod crash;
 mod flaws;
 mod garbage;
+mod governance;
 mod harbor;
 mod house;
 mod kill;

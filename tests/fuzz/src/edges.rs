@@ -66,6 +66,7 @@ pub fn credentials(data: &[u8]) {
         Ok(_) if data.len() > credentials::MAX => panic!("{} bytes were read", data.len()),
         Ok(Credentials::None) => {}
         Ok(Credentials::LocalOperator) => panic!("a header made its sender the machine's operator"),
+        Ok(Credentials::Session(_)) => panic!("a header that is no cookie named a session"),
         Ok(Credentials::Bearer(secret)) => {
             let token = secret.reveal();
             assert!(!token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic() && !b"\"',;:\\".contains(&b)));

@@ -55,23 +55,5 @@ pub fn record(data: &[u8]) {
 pub fn value(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first_chunk::<2>() else { return };
     let Ok(value) = Value::read(Kind(u16::from_le_bytes(*kind)), bytes) else { return };
-    let again = match &value {
-        Value::Grant(value) => canonical::encode(value),
-        Value::Revocation(value) => canonical::encode(value),
-        Value::Endorsement(value) => canonical::encode(value),
-        Value::Suspension(value) => canonical::encode(value),
-        Value::Farewell(value) => canonical::encode(value),
-        Value::Project(value) => canonical::encode(value),
-        Value::Tagged(value) => canonical::encode(value),
-        Value::Pushed(value) => canonical::encode(value),
-        Value::Member(value) => canonical::encode(value),
-        Value::Robot(value) => canonical::encode(value),
-        Value::User(value) => canonical::encode(value),
-        Value::Denial(value) => canonical::encode(value),
-        Value::Quota(value) => canonical::encode(value),
-        Value::Rules(value) => canonical::encode(value),
-        Value::Policy(value) => canonical::encode(value),
-        Value::Opaque(bytes) => bytes.clone(),
-    };
-    assert_eq!(again, bytes, "{value:?}");
+    assert_eq!(value.encode(), bytes, "{value:?}");
 }
