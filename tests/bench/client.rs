@@ -102,9 +102,21 @@ impl<'s> Client<'s> {
 
     /// A request as it stands, without the token of the server; the answer's body is discarded.
     pub(crate) fn ask(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<()> {
+        self.ask_in_vain(method, target, headers, body, |status| status / 100 == 2)
+    }
+
+    /// The same, for an answer that need not be a success.
+    pub(crate) fn ask_in_vain(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        wanted: impl Fn(u16) -> bool,
+    ) -> io::Result<()> {
         let parts: &[&[u8]] = if body.is_empty() { &[] } else { &[body] };
         let head = self.connection.request(method, target, headers, parts)?;
-        if head.status / 100 == 2 {
+        if wanted(head.status) {
             return self.connection.discard(&head, None).map(drop);
         }
         let said = self.connection.body(&head, 64 * 1024).unwrap_or_default();

@@ -1,6 +1,5 @@
 //! What sites send each other: records and their values.
 
-use protocol::canonical;
 use protocol::record::value::Value;
 use protocol::record::{
     Draft, FORMAT, Kind, MAX_ACTOR, MAX_KEY, MAX_PREV, MAX_VALUE, Parcel, Record, RecordId, RecordKey,
