@@ -6,7 +6,7 @@ use protocol::{ProjectName, RepositoryName};
 
 use super::permission::{Permission, Resource, Verb};
 use super::rights::{self, On};
-use super::{AdminPermit, CatalogPermit, CreateProject, Permit, ProjectPermit, Right, SystemPermit};
+use super::{AdminPermit, CatalogPermit, CreateProject, Permit, ProjectPermit, Right, Sight, SystemPermit};
 use crate::auth::{Action, Kind, Principal, Scope};
 use crate::directory::{Directory, ProjectEntry};
 
@@ -40,7 +40,7 @@ pub const fn permission_of(action: Action) -> Permission {
     }
 }
 
-const SEE_PROJECT: Permission = Permission::new(Resource::Project, Verb::Read);
+pub(super) const SEE_PROJECT: Permission = Permission::new(Resource::Project, Verb::Read);
 
 /// Decides who may do what.
 #[derive(Clone, Debug)]
@@ -156,6 +156,13 @@ impl Gate {
         Err(denied(principal))
     }
 
+    /// What the account may see. A token of registry clients says nothing about projects: it sees what anyone does.
+    #[must_use]
+    pub const fn sight(&self, principal: &Principal) -> Sight {
+        let all = principal.scope_allows_administration();
+        Sight { kind: if all { principal.kind() } else { Kind::Anonymous } }
+    }
+
     /// A permit for something with the whole system.
     ///
     /// # Errors
@@ -186,7 +193,7 @@ impl Gate {
                 |permission, name: &ProjectName| rights::allows(book, principal.kind(), permission, On::Project(name));
             match find(book) {
                 Some(project) if may(permission, &project.name) => {
-                    Ok(ProjectPermit { actor: principal.actor(), permission, project })
+                    Ok(ProjectPermit { actor: principal.actor(), holder: principal.kind(), permission, project })
                 }
                 _ if principal.is_anonymous() => Err(Denied::Challenge),
                 Some(project) if may(SEE_PROJECT, &project.name) => Err(Denied::Forbidden),
@@ -207,8 +214,8 @@ impl Gate {
     ) -> Result<ProjectPermit, Denied> {
         if principal.scope_allows_administration() && self.may(principal, permission, On::Repository(repository)) {
             let project = self.directory.read(|book| book.project(&repository.project()).cloned());
-            let actor = principal.actor();
-            return project.map(|project| ProjectPermit { actor, permission, project }).ok_or(Denied::Absent);
+            let (actor, holder) = (principal.actor(), principal.kind());
+            return project.map(|project| ProjectPermit { actor, holder, permission, project }).ok_or(Denied::Absent);
         }
         self.permit_project(principal, permission, |book| book.project(&repository.project()).cloned())
     }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use protocol::{ProjectName, RepositoryName};
 
-use crate::auth::{Action, Actor, Principal};
-use crate::directory::ProjectEntry;
+use crate::auth::{Action, Actor, Kind, Principal};
+use crate::directory::{Book, ProjectEntry};
 
 pub use gate::{Denied, Gate, MAX_SCOPES, permission_of};
 pub use permission::{Permission, Resource, Verb};
@@ -86,6 +86,26 @@ impl CatalogPermit {
     }
 }
 
+/// What someone may see: of many things, each is asked about by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight {
+    kind: Kind,
+}
+
+impl Sight {
+    /// Whose it is.
+    #[must_use]
+    pub const fn holder(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether a project is among what they may see.
+    #[must_use]
+    pub fn sees(&self, book: &Book, project: &ProjectName) -> bool {
+        rights::allows(book, self.kind, gate::SEE_PROJECT, On::Project(project))
+    }
+}
+
 /// Proof that someone may administer this node: its garbage, its disks, its records.
 #[derive(Debug)]
 pub struct AdminPermit {
@@ -146,6 +166,7 @@ impl SystemPermit {
 #[derive(Debug)]
 pub struct ProjectPermit {
     actor: Actor,
+    holder: Kind,
     permission: Permission,
     project: Arc<ProjectEntry>,
 }
@@ -155,6 +176,12 @@ impl ProjectPermit {
     #[must_use]
     pub const fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    /// The account that holds it.
+    #[must_use]
+    pub const fn holder(&self) -> Kind {
+        self.holder
     }
 
     /// Which permission.

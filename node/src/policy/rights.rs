@@ -10,7 +10,7 @@ use protocol::record::governed::{Member, MemberKey};
 use protocol::{ProjectName, RepositoryName};
 
 use super::permission::{Permission, Resource};
-use super::roles::{PUBLIC_PROJECT, role_name, role_permissions};
+use super::roles::{PROJECT_ADMIN, PUBLIC_PROJECT, role_name, role_permissions};
 use crate::auth::Kind;
 use crate::directory::{Book, ProjectEntry, RobotEntry};
 
@@ -155,6 +155,22 @@ pub fn role_allows(book: &Book, role: u32, permission: Permission) -> bool {
         return role_permissions(role).contains(&permission);
     }
     book.role_by_id(role).is_some_and(|custom| custom.is.permissions.contains(&permission.to_string()))
+}
+
+/// Whether `who` may give someone this role in a project: who administers it may give any, others what they may do
+/// themselves.
+#[must_use]
+pub fn may_give(book: &Book, who: Kind, role: u32, project: &ProjectName) -> bool {
+    let may = |permission| allows(book, who, permission, On::Project(project));
+    if role_permissions(PROJECT_ADMIN).iter().all(|permission| may(*permission)) {
+        return true;
+    }
+    if role_name(role).is_some() {
+        return role_permissions(role).iter().all(|permission| may(*permission));
+    }
+    let read = |text: &String| text.split_once(':').and_then(|(what, verb)| Permission::from_words(what, verb));
+    let held = |text: &String| read(text).is_some_and(may);
+    book.role_by_id(role).is_some_and(|custom| custom.is.permissions.iter().all(held))
 }
 
 fn by_robot(book: &Book, robot: &RobotEntry, permission: Permission, on: On<'_>) -> Option<Because> {

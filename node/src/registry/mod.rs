@@ -4,10 +4,14 @@
 //! a value or an error enum of its own file; [`crate::http`] turns them into status codes.
 
 mod blobs;
+mod labels;
 pub mod maintenance;
 mod manifests;
+mod members;
+pub mod metadata;
 mod projects;
 mod pulls;
+mod quotas;
 mod records;
 mod referrers;
 mod shelf;
@@ -30,9 +34,12 @@ use crate::workers::{Lost, Scope};
 use self::pulls::PullLog;
 
 pub use blobs::{Blob, BlobError};
+pub use labels::LabelPermit;
 pub use maintenance::Upkeep;
 pub use manifests::{ManifestError, Push, Pushed};
-pub use projects::NewProject;
+pub use members::{Membership, Who};
+pub use projects::{AboutProject, NewProject};
+pub use quotas::Allowed;
 pub use records::{Contested, RecordsError, Said};
 pub use referrers::Referrers;
 pub use shelf::{Artifact, MAX_DESCRIPTION, ShelfError};

@@ -1,13 +1,15 @@
 //! Projects: made by those who may, or by an administrator's push.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::ProjectName;
 use protocol::record::governed::{Metadata, Quota};
 
-use super::Registry;
-use crate::directory::{self, DirectoryError, ProjectEntry};
-use crate::policy::{AdminPermit, CreateProject, ProjectPermit};
+use super::{Fault, Registry, members};
+use crate::auth::Kind;
+use crate::directory::{self, Book, DirectoryError, ProjectEntry};
+use crate::policy::{AdminPermit, CreateProject, ProjectPermit, Sight};
 use crate::storage::meta::Act;
 
 /// A project someone wants.
@@ -23,6 +25,17 @@ pub struct NewProject {
     pub metadata: Metadata,
     /// Most bytes, `Some(None)`: no bound; `None`: what is set for all.
     pub quota: Option<Option<u64>>,
+}
+
+/// What there is to know of a project beside its settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AboutProject {
+    /// The id of its owner, when the account is still there.
+    pub owner: Option<u32>,
+    /// The roles of the one who asks, the strongest first.
+    pub roles: Vec<u32>,
+    /// How many repositories it has.
+    pub repositories: u64,
 }
 
 impl NewProject {
@@ -104,13 +117,41 @@ impl Registry {
         self.directory.change(&act, |draft| draft.undelete_project(name)).await
     }
 
-    /// Most bytes of a project: what was set for it, else for all; `None`: no bound.
+    /// The projects someone may see and `wants`, by name. Asks what is wanted first: it costs less than what may be seen.
     #[must_use]
-    pub fn quota_of(&self, name: &ProjectName) -> Option<u64> {
+    pub fn seen_projects(&self, sight: &Sight, wants: impl Fn(&Book, &ProjectEntry) -> bool) -> Vec<Arc<ProjectEntry>> {
         self.directory.read(|book| {
-            let set = book.project(name).and_then(|project| book.quota(&project.scope));
-            let of_all = || book.configured_number("storage_per_project").and_then(|bytes| u64::try_from(bytes).ok());
-            set.map_or_else(of_all, |quota| quota.bytes)
+            let wanted = book.projects().filter(|project| wants(book, project));
+            wanted.filter(|project| sight.sees(book, &project.name)).cloned().collect()
+        })
+    }
+
+    /// What there is to know of a project beside its settings.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn about_project(&self, sight: &Sight, project: &ProjectEntry) -> Result<AboutProject, Fault> {
+        let repositories = self.project_totals(&project.name).await?.repositories;
+        Ok(self.directory.read(|book| AboutProject {
+            owner: book.user(&project.settings.owner).map(|owner| owner.is.id),
+            roles: match sight.holder() {
+                Kind::User(id) => members::roles_of(book, &project.scope, id),
+                Kind::Anonymous | Kind::Robot(_) | Kind::Operator => Vec::new(),
+            },
+            repositories,
+        }))
+    }
+
+    /// How many members of a project have each of the built-in roles.
+    #[must_use]
+    pub fn count_members(&self, permit: &ProjectPermit) -> BTreeMap<u32, u32> {
+        self.directory.read(|book| {
+            let whole = book.members(&permit.project().scope).filter(|(key, _)| key.repositories.is_none());
+            let mut counts = BTreeMap::new();
+            for role in whole.filter_map(|(_, member)| members::weakest(member)) {
+                *counts.entry(role).or_default() += 1;
+            }
+            counts
         })
     }
 }

@@ -40,19 +40,23 @@ pub(crate) struct PairReq {
     pub(crate) action: String,
 }
 
-/// A right of one account or group over some repositories of a project, beside its role there.
+/// A role of one account or group in some repositories of a project, beside its role there.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Grant {
     pub(crate) id: i64,
     /// A pattern over the repository's name without the project.
     pub(crate) repository: String,
     pub(crate) entity_type: String,
+    pub(crate) entity_id: i64,
     pub(crate) entity_name: String,
+    pub(crate) role_id: i64,
+    pub(crate) role_name: String,
+    /// What the role allows; of it, what is about repositories counts.
     pub(crate) permissions: Vec<PermissionPair>,
     pub(crate) creation_time: Time,
 }
 
-/// Such a right, to give.
+/// Such a role, to give.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GrantReq {
@@ -61,7 +65,7 @@ pub(crate) struct GrantReq {
     /// `u` for a user, `g` for a group.
     pub(crate) entity_type: String,
     pub(crate) entity_name: String,
-    pub(crate) permissions: Vec<PairReq>,
+    pub(crate) role_id: i64,
 }
 
 /// The accounts in a group that is kept here, by name.
