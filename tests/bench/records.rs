@@ -171,6 +171,7 @@ impl Engine {
             subject: None,
             artifact_type: None,
             annotations: std::collections::BTreeMap::new(),
+            quota: None,
             due: act().at,
             act: act(),
         })

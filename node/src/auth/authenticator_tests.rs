@@ -13,7 +13,8 @@ async fn authenticator(rules: AuthRules) -> Authenticator {
     let clock: Arc<dyn Clock> = Arc::new(yard.clock.clone());
     let blobs = Arc::new(MemoryBlobs::new(Arc::clone(&clock)));
     let store = yard.store(Arc::new(MemoryMeta::default()), blobs);
-    let parts = OpenAuth { store, clock, entropy: Arc::new(RealEntropy), tasks: Tasks::new(), rules };
+    let directory = Directory::open(Arc::clone(&store), Tasks::new()).await.unwrap();
+    let parts = OpenAuth { store, directory, clock, entropy: Arc::new(RealEntropy), tasks: Tasks::new(), rules };
     Authenticator::open(parts, Some(Secret::new(PASSWORD))).await.unwrap().0
 }
 
@@ -73,12 +74,13 @@ async fn a_flood_from_one_address_locks_out_nobody_else() {
 async fn a_verified_password_is_remembered_for_a_while_and_no_longer() {
     let auth = authenticator(AuthRules { cache_ttl: Duration::ZERO, ..rules() }).await;
     auth.authenticate(&basic(ADMIN, PASSWORD), None).await.unwrap();
-    let key = auth.cache_key_of(ADMIN, &Secret::new(PASSWORD));
+    let admin = auth.parts.directory.read(|book| book.user(ADMIN).cloned().unwrap());
+    let key = auth.cache_key_of(&admin, &Secret::new(PASSWORD));
     assert!(!auth.is_cached(&key), "it is over at once");
     let auth = authenticator(rules()).await;
     auth.authenticate(&basic(ADMIN, PASSWORD), None).await.unwrap();
-    assert!(auth.is_cached(&auth.cache_key_of(ADMIN, &Secret::new(PASSWORD))));
-    assert!(!auth.is_cached(&auth.cache_key_of("admi", &Secret::new(format!("n{PASSWORD}")))));
+    assert!(auth.is_cached(&auth.cache_key_of(&admin, &Secret::new(PASSWORD))));
+    assert!(!auth.is_cached(&auth.cache_key_of(&admin, &Secret::new(format!("n{PASSWORD}")))));
 }
 
 #[tokio::test]
@@ -93,8 +95,8 @@ async fn a_token_ends_with_its_time_its_audience_and_its_generation() {
     let claims = |change: &dyn Fn(&mut Claims)| {
         let mut claims = Claims {
             audience: SERVICE.into(),
-            account: Some(ADMIN.into()),
-            generation: auth.admin.generation,
+            account: Some("u1".into()),
+            generation: 1,
             expires: issued.issued_at.plus(Duration::from_secs(10)),
             scopes: Arc::new([]),
         };
@@ -104,7 +106,7 @@ async fn a_token_ends_with_its_time_its_audience_and_its_generation() {
     assert!(auth.authenticate(&claims(&|_| {}), None).await.is_ok());
     let ended: [&dyn Fn(&mut Claims); 4] =
         [&|c| c.expires = issued.issued_at, &|c| c.audience = "another".into(), &|c| c.generation += 1, &|c| {
-            c.account = Some("someone".into())
+            c.account = Some("u9".into())
         }];
     for change in ended {
         assert!(matches!(auth.authenticate(&claims(change), None).await, Err(AuthError::Invalid)));

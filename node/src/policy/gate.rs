@@ -6,7 +6,7 @@ use protocol::{ProjectName, RepositoryName};
 
 use super::permission::{Permission, Resource, Verb};
 use super::rights::{self, On};
-use super::{AdminPermit, CatalogPermit, CreateProject, Permit, ProjectPermit, Right, SystemPermit};
+use super::{AdminPermit, CatalogPermit, CreateProject, Permit, ProjectPermit, Right, Sight, SystemPermit};
 use crate::auth::{Action, Kind, Principal, Scope};
 use crate::directory::{Directory, ProjectEntry};
 
@@ -84,6 +84,12 @@ impl Gate {
     #[must_use]
     pub fn may(&self, principal: &Principal, permission: Permission, on: On<'_>) -> bool {
         self.directory.read(|book| rights::allows(book, principal.kind(), permission, on))
+    }
+
+    /// Which repositories, of one project or of all, the account behind `principal` has a permission for: for lists.
+    #[must_use]
+    pub fn sight(&self, principal: &Principal, permission: Permission, project: Option<&ProjectName>) -> Sight {
+        self.directory.read(|book| Sight::of(book, principal.kind(), permission, project))
     }
 
     /// Whether the account behind `principal` administers the system, and shows a credential that says all it may.
@@ -186,7 +192,7 @@ impl Gate {
                 |permission, name: &ProjectName| rights::allows(book, principal.kind(), permission, On::Project(name));
             match find(book) {
                 Some(project) if may(permission, &project.name) => {
-                    Ok(ProjectPermit { actor: principal.actor(), permission, project })
+                    Ok(ProjectPermit { actor: principal.actor(), permission, project, within: None })
                 }
                 _ if principal.is_anonymous() => Err(Denied::Challenge),
                 Some(project) if may(SEE_PROJECT, &project.name) => Err(Denied::Forbidden),
@@ -208,7 +214,8 @@ impl Gate {
         if principal.scope_allows_administration() && self.may(principal, permission, On::Repository(repository)) {
             let project = self.directory.read(|book| book.project(&repository.project()).cloned());
             let actor = principal.actor();
-            return project.map(|project| ProjectPermit { actor, permission, project }).ok_or(Denied::Absent);
+            let within = Some(repository.clone());
+            return project.map(|project| ProjectPermit { actor, permission, project, within }).ok_or(Denied::Absent);
         }
         self.permit_project(principal, permission, |book| book.project(&repository.project()).cloned())
     }
