@@ -477,9 +477,17 @@ impl From<ShelfError> for Error {
     fn from(error: ShelfError) -> Self {
         let message = error.to_string();
         match error {
-            ShelfError::UnknownRepository | ShelfError::UnknownArtifact => Self::absent("NOT_FOUND", message),
-            ShelfError::TooLong { .. } => Self::bad("BAD_REQUEST", message),
-            ShelfError::NotHome(_) => Self::new(StatusCode::CONFLICT, "CONFLICT", message),
+            ShelfError::UnknownRepository | ShelfError::UnknownArtifact | ShelfError::UnknownTag => {
+                Self::absent("NOT_FOUND", message)
+            }
+            ShelfError::TooLong { .. } | ShelfError::NoAddition(_) | ShelfError::TooMany { .. } => {
+                Self::bad("BAD_REQUEST", message)
+            }
+            ShelfError::NotHome(_) | ShelfError::TagExists(_) => Self::new(StatusCode::CONFLICT, "CONFLICT", message),
+            ShelfError::Accessory => Self::new(StatusCode::FORBIDDEN, "DENIED", message),
+            ShelfError::Manifest(ManifestError::Unknown) => Self::absent("NOT_FOUND", message),
+            ShelfError::Manifest(error) => error.into(),
+            ShelfError::Unproven(_) => Self::internal(message),
             ShelfError::Fault(fault) => fault.into(),
         }
     }

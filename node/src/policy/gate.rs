@@ -86,6 +86,12 @@ impl Gate {
         self.directory.read(|book| rights::allows(book, principal.kind(), permission, on))
     }
 
+    /// Which repositories, of one project or of all, the account behind `principal` has a permission for: for lists.
+    #[must_use]
+    pub fn sight(&self, principal: &Principal, permission: Permission, project: Option<&ProjectName>) -> Sight {
+        self.directory.read(|book| Sight::of(book, principal.kind(), permission, project))
+    }
+
     /// Whether the account behind `principal` administers the system, and shows a credential that says all it may.
     #[must_use]
     pub fn is_administrator(&self, principal: &Principal) -> bool {
@@ -193,7 +199,8 @@ impl Gate {
                 |permission, name: &ProjectName| rights::allows(book, principal.kind(), permission, On::Project(name));
             match find(book) {
                 Some(project) if may(permission, &project.name) => {
-                    Ok(ProjectPermit { actor: principal.actor(), holder: principal.kind(), permission, project })
+                    let (actor, holder) = (principal.actor(), principal.kind());
+                    Ok(ProjectPermit { actor, holder, permission, project, within: None })
                 }
                 _ if principal.is_anonymous() => Err(Denied::Challenge),
                 Some(project) if may(SEE_PROJECT, &project.name) => Err(Denied::Forbidden),
@@ -215,7 +222,9 @@ impl Gate {
         if principal.scope_allows_administration() && self.may(principal, permission, On::Repository(repository)) {
             let project = self.directory.read(|book| book.project(&repository.project()).cloned());
             let (actor, holder) = (principal.actor(), principal.kind());
-            return project.map(|project| ProjectPermit { actor, holder, permission, project }).ok_or(Denied::Absent);
+            let within = Some(repository.clone());
+            let permit = |project| ProjectPermit { actor, holder, permission, project, within };
+            return project.map(permit).ok_or(Denied::Absent);
         }
         self.permit_project(principal, permission, |book| book.project(&repository.project()).cloned())
     }

@@ -7,6 +7,7 @@ mod gate;
 pub mod permission;
 pub mod rights;
 pub mod roles;
+mod sight;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::directory::{Book, ProjectEntry};
 pub use gate::{Denied, Gate, MAX_SCOPES, permission_of};
 pub use permission::{Permission, Resource, Verb};
 pub use rights::{Because, On};
+pub use sight::Sight;
 
 /// A right a permit can prove over a repository.
 pub trait Right: Send + Sync + 'static {
@@ -169,6 +171,7 @@ pub struct ProjectPermit {
     holder: Kind,
     permission: Permission,
     project: Arc<ProjectEntry>,
+    within: Option<RepositoryName>,
 }
 
 impl ProjectPermit {
@@ -188,6 +191,14 @@ impl ProjectPermit {
     #[must_use]
     pub const fn permission(&self) -> Permission {
         self.permission
+    }
+
+    /// Whether it proves just this, for this repository of the project.
+    #[must_use]
+    pub fn covers(&self, permission: Permission, repository: &RepositoryName) -> bool {
+        self.permission == permission
+            && self.project.name.as_str() == repository.project_str()
+            && self.within.as_ref().is_none_or(|within| within == repository)
     }
 
     /// The project, as it was when the permit was made.

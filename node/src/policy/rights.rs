@@ -129,7 +129,7 @@ fn covers(key: &MemberKey, permission: Permission, on: On<'_>) -> bool {
 }
 
 /// Whether a permission is about what stands in a repository.
-const fn is_of_content(permission: Permission) -> bool {
+pub(super) const fn is_of_content(permission: Permission) -> bool {
     matches!(
         permission.resource,
         Resource::Repository

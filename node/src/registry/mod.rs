@@ -3,7 +3,10 @@
 //! Every method takes a permit of [`crate::policy`] that proves the caller may do just that, here. What is answered is
 //! a value or an error enum of its own file; [`crate::http`] turns them into status codes.
 
+mod artifacts;
 mod blobs;
+mod copy;
+mod describe;
 mod labels;
 pub mod maintenance;
 mod manifests;
@@ -33,7 +36,10 @@ use crate::workers::{Lost, Scope};
 
 use self::pulls::PullLog;
 
+pub use artifacts::{Artifact, Candidate, LIST_ARTIFACTS, MAX_LOOKED, READ_ARTIFACT, Survey, With};
 pub use blobs::{Blob, BlobError};
+pub use copy::{PULL, Source};
+pub use describe::{Child, Described, Platform, accessory_kind};
 pub use labels::LabelPermit;
 pub use maintenance::Upkeep;
 pub use manifests::{ManifestError, Push, Pushed};
@@ -42,7 +48,7 @@ pub use projects::{AboutProject, NewProject};
 pub use quotas::Allowed;
 pub use records::{Contested, RecordsError, Said};
 pub use referrers::Referrers;
-pub use shelf::{Artifact, MAX_DESCRIPTION, ShelfError};
+pub use shelf::{LIST_REPOSITORIES, MAX_DESCRIPTION, Repositories, ShelfError};
 pub use tags::TagError;
 pub use uploads::{Mounted, Received, UploadError};
 

@@ -1,26 +1,31 @@
-//! What people look at: repositories, artifacts and tags as they are listed, and what they say of them.
+//! What people look at: repositories as they are listed and found, and what is said of them.
 //!
-//! The methods that take a repository or a project by name show no permit yet: whoever calls them has made sure that the
-//! caller may see what is asked for.
+//! What is shown of one project is proven by a [`ProjectPermit`], what is shown of many by a [`Sight`].
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use protocol::{Digest, ProjectName, Reference, RepositoryName};
+use protocol::{ProjectName, RepositoryName};
 
-use super::{Fault, Registry};
+use super::{Fault, ManifestError, Registry};
+use crate::policy::{Permission, ProjectPermit, Resource, Sight, Verb};
 use crate::storage::meta::{
-    ArtifactOrder, ArtifactView, DeletedRepository, FindRepositories, Page, ProjectTotals, Referrer, RepositoryOrder,
-    RepositoryView, Shown, Slice, TagView,
+    DeletedRepository, FindRepositories, ProjectTotals, RepositoryKey, RepositoryOrder, RepositoryView, Shown, Slice,
+    Wanted,
 };
 
 /// Most bytes of what is said of a repository.
 pub const MAX_DESCRIPTION: usize = 64 * 1024;
 
 /// Most items of one page of a listing by place.
-const MAX_PAGE: usize = 100;
+pub(super) const MAX_PAGE: usize = 100;
 
-/// Why a repository was not shown, described or deleted.
+/// To see repositories in a list.
+pub const LIST_REPOSITORIES: Permission = Permission::new(Resource::Repository, Verb::List);
+const READ: Permission = Permission::new(Resource::Repository, Verb::Read);
+const UPDATE: Permission = Permission::new(Resource::Repository, Verb::Update);
+const DELETE: Permission = Permission::new(Resource::Repository, Verb::Delete);
+
+/// Why a repository or an artifact was not shown, described, copied or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum ShelfError {
     /// There is no such repository.
@@ -29,161 +34,161 @@ pub enum ShelfError {
     /// The repository has no such artifact.
     #[error("this repository has no such artifact")]
     UnknownArtifact,
+    /// The artifact has no such tag.
+    #[error("this artifact has no such tag")]
+    UnknownTag,
+    /// The tag is there.
+    #[error("the tag {0} is there already")]
+    TagExists(protocol::Tag),
+    /// What speaks about another artifact has no place of its own.
+    #[error("this artifact speaks about another one and goes with that: copy that")]
+    Accessory,
+    /// The artifact has no such addition.
+    #[error("an artifact of the type {0} has no such addition")]
+    NoAddition(String),
     /// The description is too long.
     #[error("a description has at most {MAX_DESCRIPTION} bytes, this one has {found}")]
     TooLong {
         /// Its length.
         found: usize,
     },
+    /// More than is looked through for one answer.
+    #[error("more than {most} {what} would have to be looked through: ask for less")]
+    TooMany {
+        /// What.
+        what: &'static str,
+        /// The bound.
+        most: usize,
+    },
     /// Tags of the project are written elsewhere.
-    #[error("tags of this project are written at {0} alone: delete it there")]
+    #[error("tags of this project are written at {0} alone: do it there")]
     NotHome(String),
+    /// A manifest was not taken.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The permit proves something else: a mistake of ours.
+    #[error("the permit does not prove {0} here")]
+    Unproven(Permission),
     /// Not the client's fault.
     #[error(transparent)]
     Fault(#[from] Fault),
 }
 
-/// An artifact with its tags, the first [`MAX_PAGE`] of them.
+/// Whether a permit proves what is about to be done.
+pub(super) fn proven(
+    permit: &ProjectPermit,
+    permission: Permission,
+    repository: &RepositoryName,
+) -> Result<(), ShelfError> {
+    if permit.covers(permission, repository) { Ok(()) } else { Err(ShelfError::Unproven(permission)) }
+}
+
+/// Which repositories are asked for, and in what order.
 #[derive(Clone, Debug)]
-pub struct Artifact {
-    /// What is known of it.
-    pub view: ArtifactView,
-    /// The tags that name it.
-    pub tags: Vec<TagView>,
+pub struct Repositories {
+    /// What the name contains.
+    pub contains: String,
+    /// What else is wanted of the name.
+    pub wanted: Option<Arc<dyn Wanted>>,
+    /// Their order.
+    pub by: RepositoryKey,
+    /// The greatest first.
+    pub descending: bool,
+    /// From 1.
+    pub page: u64,
+    /// Most items.
+    pub size: usize,
+}
+
+/// What a name has to be, and what may be seen.
+#[derive(Debug)]
+struct SeenAndWanted {
+    sight: Sight,
+    wanted: Option<Arc<dyn Wanted>>,
+}
+
+impl Wanted for SeenAndWanted {
+    fn wants(&self, repository: &str) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted.wants(repository)) && self.sight.wants(repository)
+    }
+}
+
+impl Repositories {
+    /// Whether an index has them as they are asked for.
+    fn indexed(&self) -> Option<RepositoryOrder> {
+        if !self.contains.is_empty() || self.wanted.is_some() {
+            return None;
+        }
+        match (self.by, self.descending) {
+            (RepositoryKey::Name, false) => Some(RepositoryOrder::Name),
+            (RepositoryKey::Created, true) => Some(RepositoryOrder::Newest),
+            (RepositoryKey::Name | RepositoryKey::Created | RepositoryKey::Updated, _) => None,
+        }
+    }
 }
 
 /// The part of a listing that a page is; pages begin at 1.
-fn part(page: u64, size: usize) -> Slice {
+pub(super) fn part(page: u64, size: usize) -> Slice {
     let limit = size.clamp(1, MAX_PAGE);
     Slice { offset: page.saturating_sub(1).saturating_mul(limit as u64), limit }
 }
 
-#[allow(dead_code, reason = "the handlers of the management API come next")]
 impl Registry {
     /// A repository.
     ///
     /// # Errors
     /// [`ShelfError::UnknownRepository`].
-    pub(crate) async fn repository(&self, name: &RepositoryName) -> Result<RepositoryView, ShelfError> {
+    pub async fn repository(
+        &self,
+        permit: &ProjectPermit,
+        name: &RepositoryName,
+    ) -> Result<RepositoryView, ShelfError> {
+        proven(permit, READ, name)?;
+        self.repository_view(name).await
+    }
+
+    pub(super) async fn repository_view(&self, name: &RepositoryName) -> Result<RepositoryView, ShelfError> {
         let found = self.store.meta().repository(name).await.map_err(Fault::from)?;
         found.ok_or(ShelfError::UnknownRepository)
     }
 
-    /// The repository that has a number.
+    /// A page of the repositories that are seen, of one project or of all.
     ///
     /// # Errors
-    /// [`ShelfError::UnknownRepository`].
-    pub(crate) async fn repository_by_id(&self, id: u32) -> Result<RepositoryView, ShelfError> {
-        let found = self.store.meta().repository_by_id(id).await.map_err(Fault::from)?;
-        found.ok_or(ShelfError::UnknownRepository)
-    }
-
-    /// A page of the repositories of a project, or of all.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub(crate) async fn repositories(
+    /// [`ShelfError::Unproven`] for a sight of something else.
+    pub async fn repositories(
         &self,
+        sight: Sight,
         project: Option<&ProjectName>,
-        order: RepositoryOrder,
-        page: u64,
-        size: usize,
-    ) -> Result<Shown<RepositoryView>, Fault> {
-        Ok(self.store.meta().shown_repositories(project, order, part(page, size)).await?)
-    }
-
-    /// A page of the repositories whose name contains something, in these projects, or in all.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub(crate) async fn find_repositories(
-        &self,
-        contains: String,
-        projects: Option<Arc<BTreeSet<ProjectName>>>,
-        page: u64,
-        size: usize,
-    ) -> Result<Shown<RepositoryView>, Fault> {
-        let find = FindRepositories { contains, projects, slice: part(page, size) };
-        Ok(self.store.meta().find_repositories(find).await?)
-    }
-
-    /// A page of the artifacts of a repository, with their tags.
-    ///
-    /// # Errors
-    /// [`ShelfError::UnknownRepository`].
-    pub(crate) async fn artifacts(
-        &self,
-        repository: &RepositoryName,
-        order: ArtifactOrder,
-        page: u64,
-        size: usize,
-    ) -> Result<Shown<Artifact>, ShelfError> {
-        let shown = self.store.meta().artifacts(repository, order, part(page, size)).await.map_err(Fault::from)?;
-        let Shown { items, total } = shown.ok_or(ShelfError::UnknownRepository)?;
-        let mut artifacts = Vec::with_capacity(items.len());
-        for view in items {
-            artifacts.push(self.with_tags(repository, view).await?);
+        asked: Repositories,
+    ) -> Result<Shown<RepositoryView>, ShelfError> {
+        if sight.permission() != LIST_REPOSITORIES {
+            return Err(ShelfError::Unproven(LIST_REPOSITORIES));
         }
-        Ok(Shown { items: artifacts, total })
-    }
-
-    /// The artifact a reference names, with its tags.
-    ///
-    /// # Errors
-    /// [`ShelfError::UnknownArtifact`].
-    pub(crate) async fn artifact(
-        &self,
-        repository: &RepositoryName,
-        reference: &Reference,
-    ) -> Result<Artifact, ShelfError> {
-        let found = self.store.meta().artifact(repository, reference).await.map_err(Fault::from)?;
-        Ok(self.with_tags(repository, found.ok_or(ShelfError::UnknownArtifact)?).await?)
-    }
-
-    async fn with_tags(&self, repository: &RepositoryName, view: ArtifactView) -> Result<Artifact, Fault> {
-        let tags = self.store.meta().tags_of(repository, &view.digest, MAX_PAGE).await?;
-        Ok(Artifact { view, tags })
-    }
-
-    /// What speaks about an artifact, with the number of each; the first [`MAX_PAGE`] of them.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub(crate) async fn accessories(
-        &self,
-        repository: &RepositoryName,
-        subject: &Digest,
-    ) -> Result<Vec<(Referrer, ArtifactView)>, Fault> {
-        let page = Page { after: None, limit: MAX_PAGE };
-        let listing = self.store.meta().referrers(repository, subject, None, page).await?;
-        let mut accessories = Vec::with_capacity(listing.items.len());
-        for referrer in listing.items {
-            let view = self.store.meta().artifact(repository, &Reference::Digest(referrer.digest)).await?;
-            // It may have gone between the two looks.
-            accessories.extend(view.map(|view| (referrer, view)));
+        let slice = part(asked.page, asked.size);
+        let sees_whole = project.map_or_else(|| sight.is_everything(), |project| sight.has_whole(project));
+        if let Some(order) = asked.indexed().filter(|_| sees_whole) {
+            return Ok(self.store.meta().shown_repositories(project, order, slice).await.map_err(Fault::from)?);
         }
-        Ok(accessories)
+        let projects = match project {
+            Some(project) => Some(Arc::new([project.clone()].into())),
+            None => sight.projects(),
+        };
+        // Where whole projects are seen, their names alone decide.
+        let wanted: Option<Arc<dyn Wanted>> = match (sees_whole || !sight.is_parted(), asked.wanted) {
+            (true, wanted) => wanted,
+            (false, wanted) => Some(Arc::new(SeenAndWanted { sight, wanted })),
+        };
+        let Repositories { contains, by, descending, .. } = asked;
+        let find = FindRepositories { contains, projects, wanted, by, descending, slice };
+        Ok(self.store.meta().find_repositories(find).await.map_err(Fault::from)?)
     }
 
-    /// A page of the tags of a repository, by name.
-    ///
-    /// # Errors
-    /// [`ShelfError::UnknownRepository`].
-    pub(crate) async fn shown_tags(
-        &self,
-        repository: &RepositoryName,
-        page: u64,
-        size: usize,
-    ) -> Result<Shown<TagView>, ShelfError> {
-        let shown = self.store.meta().shown_tags(repository, part(page, size)).await.map_err(Fault::from)?;
-        shown.ok_or(ShelfError::UnknownRepository)
-    }
-
-    /// What a project has, in figures.
+    /// What a project has, in figures. They are no secret of those who know of the project.
     ///
     /// # Errors
     /// [`Fault`].
-    pub(crate) async fn project_totals(&self, project: &ProjectName) -> Result<ProjectTotals, Fault> {
+    pub async fn project_totals(&self, project: &ProjectName) -> Result<ProjectTotals, Fault> {
         Ok(self.store.meta().project_totals(project).await?)
     }
 
@@ -191,17 +196,18 @@ impl Registry {
     ///
     /// # Errors
     /// [`ShelfError::UnknownRepository`], [`ShelfError::TooLong`].
-    pub(crate) async fn describe_repository(
+    pub async fn describe_repository(
         &self,
+        permit: &ProjectPermit,
         name: &RepositoryName,
         description: String,
-        actor: &crate::auth::Actor,
         request: &Arc<str>,
     ) -> Result<(), ShelfError> {
+        proven(permit, UPDATE, name)?;
         if description.len() > MAX_DESCRIPTION {
             return Err(ShelfError::TooLong { found: description.len() });
         }
-        let act = self.act(actor, request);
+        let act = self.act(permit.actor(), request);
         let there = self.store.meta().describe_repository(name, description, act).await.map_err(Fault::from)?;
         if there { Ok(()) } else { Err(ShelfError::UnknownRepository) }
     }
@@ -210,13 +216,14 @@ impl Registry {
     ///
     /// # Errors
     /// [`ShelfError::UnknownRepository`], [`ShelfError::NotHome`].
-    pub(crate) async fn delete_repository(
+    pub async fn delete_repository(
         &self,
+        permit: &ProjectPermit,
         name: &RepositoryName,
-        actor: &crate::auth::Actor,
         request: &Arc<str>,
     ) -> Result<(), ShelfError> {
-        let act = self.act(actor, request);
+        proven(permit, DELETE, name)?;
+        let act = self.act(permit.actor(), request);
         self.store.make_room();
         match self.store.meta().delete_repository(name, self.store.due(), act).await.map_err(Fault::from)? {
             DeletedRepository::Done { .. } => Ok(()),

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use protocol::{RepositoryName, Tag};
 
+use super::copy::PULL;
 use super::{Fault, Registry};
-use crate::policy::{CatalogPermit, Delete, Permit, Pull};
+use crate::policy::{CatalogPermit, Delete, Gate, Permit, Pull};
 use crate::storage::meta::{DeletedTag, Listing};
+
+/// Names read in one go while a page of the catalog fills.
+const LOOKED_AT_ONCE: usize = 1000;
 
 /// Why there are no tags to list or delete.
 #[derive(Debug, thiserror::Error)]
@@ -56,16 +60,38 @@ impl Registry {
         }
     }
 
-    /// A page of the repositories, in ASCII order.
+    /// A page of the repositories that the holder of the permit may pull from, in ASCII order.
     ///
     /// # Errors
     /// [`Fault`].
     pub async fn catalog(
         &self,
-        _permit: &CatalogPermit,
+        permit: &CatalogPermit,
+        gate: &Gate,
         after: Option<String>,
         limit: Option<usize>,
     ) -> Result<Listing<RepositoryName>, Fault> {
-        Ok(self.store.meta().repositories(self.page(after, limit)).await?)
+        let mut page = self.page(after, limit);
+        let sight = gate.sight(permit.principal(), PULL, None);
+        if sight.is_everything() {
+            return Ok(self.store.meta().repositories(page).await?);
+        }
+        let mut seen = Listing { items: Vec::new(), more: false };
+        let wanted = std::mem::replace(&mut page.limit, LOOKED_AT_ONCE);
+        while !sight.is_nothing() {
+            let listing = self.store.meta().repositories(page.clone()).await?;
+            page.after = listing.items.last().map(|name| name.as_str().to_owned());
+            for name in listing.items.into_iter().filter(|name| sight.has(name)) {
+                if seen.items.len() == wanted {
+                    seen.more = true;
+                    return Ok(seen);
+                }
+                seen.items.push(name);
+            }
+            if !listing.more {
+                break;
+            }
+        }
+        Ok(seen)
     }
 }

@@ -110,6 +110,19 @@ impl<'a> Ask<'a> {
         permit.map_err(|denied| refused(self.call, denied))
     }
 
+    /// A permit for something in a repository the path does not name.
+    ///
+    /// # Errors
+    /// As [`Ask::open`].
+    pub(crate) fn permit_repository(
+        &self,
+        permission: Permission,
+        repository: &RepositoryName,
+    ) -> Result<ProjectPermit, Error> {
+        let permit = self.call.gate().permit_in_repository(&self.call.principal, permission, repository);
+        permit.map_err(|denied| refused(self.call, denied))
+    }
+
     /// A permit over the system, for handlers that ask themselves.
     ///
     /// # Errors

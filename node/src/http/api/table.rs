@@ -102,7 +102,7 @@ routes! {
         get("/projects/{project_name_or_id}/summary", "project", project(R::Project, Read), "The numbers of a project.")
             .gives(of::<ProjectSummary>);
     ListArtifactsOfProject = "listArtifactsOfProject":
-        get("/projects/{project_name_or_id}/artifacts", "project", project(R::Artifact, List), "Artifacts of all repositories of a project.")
+        get("/projects/{project_name_or_id}/artifacts", "project", Handler, "Artifacts of all repositories of a project that one may see.")
             .lists(of::<Artifact>).with(&WITH).with_flag("latest_in_repository");
     GetLogs = "getLogs":
         get("/projects/{project_name}/logs", "project", project(R::Log, List), "What was done in a project, as older clients read it.")
@@ -142,7 +142,7 @@ routes! {
         get("/repositories", "repository", Handler, "Repositories one may see.")
             .lists(of::<Repository>);
     ListRepositories = "listRepositories":
-        get("/projects/{project_name}/repositories", "repository", project(R::Repository, List), "Repositories of a project.")
+        get("/projects/{project_name}/repositories", "repository", Handler, "Repositories of a project that one may see.")
             .lists(of::<Repository>);
     GetRepository = "getRepository":
         get("/projects/{project_name}/repositories/{repository_name}", "repository", project(R::Repository, Read), "A repository.")

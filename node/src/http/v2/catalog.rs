@@ -14,7 +14,7 @@ pub(super) async fn get(call: &Call) -> Result<Response, Error> {
     if asked.is_empty() {
         return Ok(answer("application/json", br#"{"repositories":[]}"#.to_vec()));
     }
-    let listing = call.registry().catalog(&permit, asked.last.clone(), asked.n).await?;
+    let listing = call.registry().catalog(&permit, call.gate(), asked.last.clone(), asked.n).await?;
     let body = json!({ "repositories": listing.items }).to_string();
     let mut response = answer("application/json", body.into_bytes());
     if let (true, Some(last)) = (listing.more, listing.items.last()) {

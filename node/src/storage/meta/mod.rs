@@ -49,8 +49,8 @@ pub use intent::{
 };
 pub use protocol::view::Topic;
 pub use shelf::{
-    ArtifactOrder, ArtifactView, DeletedRepository, FindRepositories, MAX_ID, ProjectTotals, Pulled, RepositoryOrder,
-    RepositoryView, Shown, Slice, TagView,
+    ArtifactOrder, ArtifactView, DeletedRepository, FindRepositories, MAX_ID, ProjectTotals, Pulled, RepositoryKey,
+    RepositoryOrder, RepositoryView, Shown, Slice, TagView, Wanted,
 };
 
 #[cfg(test)]
@@ -564,7 +564,8 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
         slice: Slice,
     ) -> Answer<'a, Shown<RepositoryView>>;
 
-    /// Repositories whose name contains something, by name. Goes through all names of the projects looked in.
+    /// Repositories looked for. Goes through all names of the projects looked in; reads the rows of what is shown, and of
+    /// all that is found when they are ordered by [`RepositoryKey::Updated`].
     fn find_repositories(&self, find: FindRepositories) -> Answer<'_, Shown<RepositoryView>>;
 
     /// The artifacts of a repository; `None` when it is not there. Costs what is left out and what is shown.

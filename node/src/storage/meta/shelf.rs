@@ -63,6 +63,23 @@ pub enum RepositoryOrder {
     Newest,
 }
 
+/// Judges repositories by their names, for a listing that shows only some.
+pub trait Wanted: std::fmt::Debug + Send + Sync {
+    /// Whether the repository of this name is wanted. Called for each one looked at, so it must be quick.
+    fn wants(&self, repository: &str) -> bool;
+}
+
+/// By what repositories that were looked for are ordered; equals by name or number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepositoryKey {
+    /// Name.
+    Name,
+    /// The order in which they got their numbers.
+    Created,
+    /// When something last happened to them.
+    Updated,
+}
+
 /// Repositories looked for.
 #[derive(Clone, Debug)]
 pub struct FindRepositories {
@@ -70,8 +87,28 @@ pub struct FindRepositories {
     pub contains: String,
     /// The projects looked in; `None`: all.
     pub projects: Option<Arc<BTreeSet<ProjectName>>>,
+    /// Which of these are wanted; `None`: all.
+    pub wanted: Option<Arc<dyn Wanted>>,
+    /// Their order.
+    pub by: RepositoryKey,
+    /// The greatest first.
+    pub descending: bool,
     /// The part of what is found.
     pub slice: Slice,
+}
+
+impl FindRepositories {
+    /// Those whose name contains something, by name.
+    #[must_use]
+    pub fn containing(contains: String, slice: Slice) -> Self {
+        Self { contains, projects: None, wanted: None, by: RepositoryKey::Name, descending: false, slice }
+    }
+
+    /// Whether a repository is among them, as far as its name says.
+    #[must_use]
+    pub fn takes(&self, repository: &str) -> bool {
+        repository.contains(&self.contains) && self.wanted.as_ref().is_none_or(|wanted| wanted.wants(repository))
+    }
 }
 
 /// Which artifacts of a repository are listed, and how.

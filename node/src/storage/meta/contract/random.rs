@@ -229,7 +229,7 @@ async fn state(meta: &dyn MetaStore) -> Vec<String> {
     ];
     for slice in [WHOLE, PART] {
         told_all.push(told(meta.shown_repositories(None, RepositoryOrder::Newest, slice)).await);
-        let find = FindRepositories { contains: "/a".into(), projects: None, slice };
+        let find = FindRepositories::containing("/a".into(), slice);
         told_all.push(told(meta.find_repositories(find)).await);
     }
     for name in SETTINGS {

@@ -1,5 +1,6 @@
 //! Listings for people: numbers, orders, counts, pulls, and what goes with a repository.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::{Digest, Reference};
@@ -7,7 +8,8 @@ use protocol::{Digest, Reference};
 use super::{Site, act, all, at, blob, checks, manifest, needed, repository, tag};
 use crate::storage::meta::check::rows_follow_records;
 use crate::storage::meta::{
-    ArtifactOrder, DeletedRepository, FindRepositories, ProjectTotals, Pulled, RepositoryOrder, Shown, Slice, What,
+    ArtifactOrder, DeletedRepository, FindRepositories, MetaStore, ProjectTotals, Pulled, RepositoryKey,
+    RepositoryOrder, Shown, Slice, Wanted, What,
 };
 
 checks! {
@@ -165,7 +167,7 @@ async fn repositories_are_found_by_a_part_of_their_name(site: Site) {
     let meta = Arc::clone(&site.meta);
     let find = |contains: &str, projects: Option<&[&str]>, slice| {
         let projects = projects.map(|names| Arc::new(names.iter().map(|name| name.parse().unwrap()).collect()));
-        let find = FindRepositories { contains: contains.into(), projects, slice };
+        let find = FindRepositories { projects, ..FindRepositories::containing(contains.into(), slice) };
         let meta = Arc::clone(&meta);
         async move {
             let Shown { items, total } = meta.find_repositories(find).await.unwrap();
@@ -178,6 +180,43 @@ async fn repositories_are_found_by_a_part_of_their_name(site: Site) {
     assert_eq!(some, (vec!["shop/front".into(), "tools/back/front".into()], 4));
     assert_eq!(find("", None, Slice { offset: 0, limit: 1 }).await, (vec!["shop-old/back/front".into()], 9));
     assert_eq!(find("nothing", None, WHOLE).await, (vec![], 0));
+    repositories_are_found_in_any_order(&*site.meta).await;
+}
+
+/// Wants what ends so.
+#[derive(Debug)]
+struct Ends(&'static str);
+
+impl Wanted for Ends {
+    fn wants(&self, repository: &str) -> bool {
+        repository.ends_with(self.0)
+    }
+}
+
+async fn repositories_are_found_in_any_order(meta: &dyn MetaStore) {
+    let mut all = meta.shown_repositories(None, RepositoryOrder::Name, WHOLE).await.unwrap().items;
+    all.retain(|view| view.name.as_str().ends_with("/front"));
+    let projects: BTreeSet<_> = all.iter().map(|view| view.name.project()).collect();
+    for (by, descending) in [RepositoryKey::Name, RepositoryKey::Created, RepositoryKey::Updated]
+        .map(|by| [(by, false), (by, true)])
+        .concat()
+    {
+        match by {
+            RepositoryKey::Name => all.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str())),
+            RepositoryKey::Created => all.sort_by_key(|view| view.id),
+            RepositoryKey::Updated => all.sort_by_key(|view| (view.updated, view.id)),
+        }
+        if descending {
+            all.reverse();
+        }
+        for projects in [None, Some(Arc::new(projects.clone()))] {
+            let wanted: Option<Arc<dyn Wanted>> = Some(Arc::new(Ends("front")));
+            let slice = Slice { offset: 1, limit: 3 };
+            let find = FindRepositories { contains: "/".into(), projects, wanted, by, descending, slice };
+            let found = meta.find_repositories(find).await.unwrap();
+            assert_eq!((&*found.items, found.total), (&all[1..4], all.len() as u64), "{by:?} {descending}");
+        }
+    }
 }
 
 async fn pulls_are_added_to_what_is_there(site: Site) {

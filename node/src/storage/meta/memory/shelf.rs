@@ -10,8 +10,8 @@ use protocol::{Digest, ProjectName, RepositoryName, Tag, Timestamp};
 
 use super::{Manifest, State};
 use crate::storage::meta::{
-    Act, ArtifactOrder, ArtifactView, DeletedRepository, FindRepositories, MetaError, Pulled, RepositoryOrder,
-    RepositoryView, Shown, Slice, TagView, What, author,
+    Act, ArtifactOrder, ArtifactView, DeletedRepository, FindRepositories, MetaError, Pulled, RepositoryKey,
+    RepositoryOrder, RepositoryView, Shown, Slice, TagView, What, author,
 };
 
 /// What is known of a repository beside what is in it.
@@ -160,8 +160,16 @@ impl State {
 
     pub(super) fn find_repositories(&self, find: &FindRepositories) -> Shown<RepositoryView> {
         let mut all = self.all_repositories();
-        all.retain(|view| view.name.as_str().contains(&find.contains));
+        all.retain(|view| find.takes(view.name.as_str()));
         all.retain(|view| find.projects.as_ref().is_none_or(|projects| projects.contains(&view.name.project())));
+        match find.by {
+            RepositoryKey::Name => {}
+            RepositoryKey::Created => all.sort_by_key(|view| view.id),
+            RepositoryKey::Updated => all.sort_by_key(|view| (view.updated, view.id)),
+        }
+        if find.descending {
+            all.reverse();
+        }
         slice(all, find.slice)
     }
 

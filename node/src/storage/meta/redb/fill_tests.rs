@@ -111,7 +111,7 @@ async fn listings_of_a_large_store() {
     .await;
     for (contains, found) in [("p00099/team", 10), ("nothing", 0), ("app-07", u64::from(projects))] {
         time(&format!("repositories containing {contains}, page of 10"), 100, |_| async move {
-            let find = FindRepositories { contains: contains.into(), projects: None, slice: page(0, 10) };
+            let find = FindRepositories::containing(contains.into(), page(0, 10));
             assert_eq!(meta.find_repositories(find).await.unwrap().total, found);
         })
         .await;

@@ -14,7 +14,7 @@ use super::writing::Writing;
 use crate::storage::meta::rows::{self, ManifestRow, RepositoryRow, TagRow, UsageRow};
 use crate::storage::meta::{
     Act, ArtifactOrder, ArtifactView, DeletedRepository, FindRepositories, MAX_ID, ProjectTotals, Pulled,
-    RepositoryOrder, RepositoryView, Shown, Slice, TagView, What, author,
+    RepositoryKey, RepositoryOrder, RepositoryView, Shown, Slice, TagView, What, author,
 };
 
 impl Writing<'_> {
@@ -229,7 +229,83 @@ impl View {
     }
 
     pub(super) fn find_repositories(&self, find: &FindRepositories) -> Result<Shown<RepositoryView>, Failure> {
-        let FindRepositories { contains, projects, slice } = find;
+        let slice = find.slice;
+        if find.by == RepositoryKey::Name && !find.descending {
+            return self.find_by_name(find);
+        }
+        let mut found = self.found(find)?;
+        let total = found.len() as u64;
+        let start = usize::try_from(slice.offset).unwrap_or(usize::MAX).min(found.len());
+        let end = start.saturating_add(slice.limit).min(found.len());
+        let order = |a: &Found, b: &Found| if find.descending { b.cmp(a) } else { a.cmp(b) };
+        // No more is put in order than is shown.
+        if start > 0 && start < found.len() {
+            found.select_nth_unstable_by(start, order);
+        }
+        if end > start && end < found.len() {
+            found[start..].select_nth_unstable_by(end - start, order);
+        }
+        let shown_part = &mut found[start..end];
+        shown_part.sort_unstable_by(order);
+        let table = self.repositories()?;
+        let view = |found: &Found| {
+            let name = repository_name(&found.2).map_err(|why| table.damaged(&found.2, &why))?;
+            let row = table.promised(&found.2)?;
+            Ok(shown(name, row))
+        };
+        let items = shown_part.iter().map(view).collect::<Result<_, Failure>>()?;
+        Ok(Shown { items, total })
+    }
+
+    /// The names that are looked for, with what orders them.
+    fn found(&self, find: &FindRepositories) -> Result<Vec<Found>, Failure> {
+        let mut found = Vec::new();
+        let prefixes = |end: &[u8]| match &find.projects {
+            None => vec![Vec::new()],
+            Some(projects) => projects.iter().map(|name| tables::join(&[name.as_str().as_bytes(), end])).collect(),
+        };
+        let wanted = |name: &[u8]| tables::text(name).is_some_and(|name| find.takes(name));
+        match find.by {
+            RepositoryKey::Created => {
+                let table = self.project_repositories()?;
+                for prefix in prefixes(b"\0") {
+                    table.scan(&prefix, None, |rest, name| {
+                        // The key ends by the number, the last one first.
+                        if wanted(name)
+                            && let Some(id) = rest.last_chunk::<4>()
+                        {
+                            found.push(Found(Timestamp(0), u32::MAX - u32::from_be_bytes(*id), name.into()));
+                        }
+                        Ok(true)
+                    })?;
+                }
+            }
+            by @ (RepositoryKey::Name | RepositoryKey::Updated) => {
+                let table = self.repositories()?;
+                for prefix in prefixes(b"/") {
+                    table.scan(&prefix, None, |rest, value| {
+                        let name = tables::join(&[&prefix, rest]);
+                        if wanted(&name) {
+                            let (at, id) = match by {
+                                RepositoryKey::Updated => {
+                                    let row: RepositoryRow =
+                                        rows::decode(value).map_err(|why| table.damaged(&name, &why))?;
+                                    (row.updated, row.id)
+                                }
+                                RepositoryKey::Name | RepositoryKey::Created => (Timestamp(0), 0),
+                            };
+                            found.push(Found(at, id, name.into()));
+                        }
+                        Ok(true)
+                    })?;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn find_by_name(&self, find: &FindRepositories) -> Result<Shown<RepositoryView>, Failure> {
+        let FindRepositories { projects, slice, .. } = find;
         let table = self.repositories()?;
         let (mut items, mut total, mut name) = (Vec::new(), 0_u64, Vec::new());
         let mut look = |prefix: &[u8]| {
@@ -237,7 +313,7 @@ impl View {
                 name.clear();
                 name.extend_from_slice(prefix);
                 name.extend_from_slice(rest);
-                if tables::text(&name).is_some_and(|name| name.contains(contains)) {
+                if tables::text(&name).is_some_and(|name| find.takes(name)) {
                     if total >= slice.offset && items.len() < slice.limit {
                         let view = repository_name(&name).and_then(|name| Ok(shown(name, rows::decode(value)?)));
                         items.push(view.map_err(|why| table.damaged(&name, &why))?);
@@ -341,6 +417,10 @@ impl View {
         Ok(ProjectTotals { bytes, repositories })
     }
 }
+
+/// A repository that was looked for: what orders it, its number when that orders it, its name.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Found(Timestamp, u32, Box<[u8]>);
 
 fn repository_name(name: &[u8]) -> Result<RepositoryName, String> {
     tables::text(name).and_then(|name| name.parse().ok()).ok_or_else(|| "the repository can't be read".into())
