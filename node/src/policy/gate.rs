@@ -45,7 +45,7 @@ const SEE_PROJECT: Permission = Permission::new(Resource::Project, Verb::Read);
 /// Decides who may do what.
 #[derive(Clone, Debug)]
 pub struct Gate {
-    directory: Arc<Directory>,
+    pub(super) directory: Arc<Directory>,
 }
 
 impl Gate {
@@ -214,7 +214,7 @@ impl Gate {
     }
 }
 
-fn denied(principal: &Principal) -> Denied {
+pub(super) fn denied(principal: &Principal) -> Denied {
     match principal.kind() {
         Kind::Anonymous => Denied::Challenge,
         // A token that lacks the scope: the client should ask for another.
