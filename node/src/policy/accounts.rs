@@ -85,7 +85,8 @@ impl Gate {
         let kind = principal.kind();
         self.directory.read(|book| {
             let of_system = rights::allows(book, kind, CREATE, On::System);
-            let of_any = || book.projects().any(|project| rights::allows(book, kind, CREATE, On::Project(&project.name)));
+            let of_any =
+                || book.projects().any(|project| rights::allows(book, kind, CREATE, On::Project(&project.name)));
             (of_system, of_system || of_any())
         })
     }

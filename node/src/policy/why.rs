@@ -44,19 +44,19 @@ pub fn account(book: &Book, name: &str) -> Option<Kind> {
     book.user(name).map(|user| Kind::User(user.is.id))
 }
 
-/// Why an account may or may not do something at `now`. With `sees_all`, for those who may know of everything; without it
+/// Why an account, as [`account`] found it, may or may not do something at `now`. With `sees_all`, for those who may know of everything; without it
 /// a project the account may not see is told of as an absent one.
 #[must_use]
 pub fn explain(
     book: &Book,
     now: Timestamp,
-    name: &str,
+    (name, who): (&str, Option<Kind>),
     asked: (Permission, On<'_>),
     sees_all: bool,
 ) -> Explanation {
     let mut told = Vec::new();
     let mut tell = |rule, outcome: String| told.push(Step { rule, outcome });
-    let Some(who) = account(book, name) else {
+    let Some(who) = who else {
         tell("account", format!("there is no account {name}"));
         tell("advice", "check the name; a robot's begins with its prefix and, in a project, the project and +".into());
         return Explanation { allowed: false, steps: told };

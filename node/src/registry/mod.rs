@@ -129,6 +129,12 @@ impl Registry {
         Ok(self.pulls.flush(self.store.meta()).await?)
     }
 
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> protocol::Timestamp {
+        self.clock.now()
+    }
+
     pub(crate) fn act(&self, actor: &Actor, request: &Arc<str>) -> Act {
         let (name, request) = (Arc::clone(&actor.name), Arc::clone(request));
         Act { actor: name, at: self.clock.now(), request, via: actor.via }

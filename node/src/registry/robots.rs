@@ -111,11 +111,7 @@ fn check_gifts(project: Option<&ProjectName>, gifts: &[Gift]) -> Result<(), Dire
 }
 
 /// Whether `giver` may give all this, and each project is there.
-fn check_giver<'g>(
-    book: &Book,
-    giver: Kind,
-    gifts: impl IntoIterator<Item = &'g Gift>,
-) -> Result<(), DirectoryError> {
+fn check_giver<'g>(book: &Book, giver: Kind, gifts: impl IntoIterator<Item = &'g Gift>) -> Result<(), DirectoryError> {
     for Gift { namespace, permission } in gifts {
         if !may_give(book, giver, *permission, namespace) {
             return Err(DirectoryError::Refused(format!(
@@ -170,7 +166,8 @@ impl Registry {
         let (secret, kept) = auth.new_robot_secret();
         let permissions = record(&gifts);
         let creator = creator_word(permit.holder());
-        let asked = directory::NewRobot { name, project, permissions, days, description, disabled, creator, secret: kept };
+        let asked =
+            directory::NewRobot { name, project, permissions, days, description, disabled, creator, secret: kept };
         let act = self.act(permit.actor(), request);
         let make = self.directory.change(&act, |draft| {
             check_giver(draft.book, permit.holder(), &gifts)?;
