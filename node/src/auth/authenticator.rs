@@ -183,7 +183,7 @@ impl Authenticator {
                 (random.clone(), Some(random))
             }
         };
-        let verifier = self.new_verifier(&password).await?;
+        let verifier = self.new_verifier(&password, None).await?;
         let (actor, request) = (Arc::from("portolan"), Arc::from("start"));
         let act = Act { actor, at: self.parts.clock.now(), request, via: Via::default() };
         let profile = Profile { real_name: "Administrator".into(), ..Profile::default() };
@@ -446,9 +446,11 @@ impl Authenticator {
     /// checking one costs.
     ///
     /// # Errors
-    /// [`AuthError::Meta`].
-    pub async fn new_verifier(&self, password: &Secret) -> Result<Vec<u8>, AuthError> {
+    /// [`AuthError::Busy`] when too many wait already, of `party` or of all; [`AuthError::Meta`].
+    pub async fn new_verifier(&self, password: &Secret, party: Option<IpAddr>) -> Result<Vec<u8>, AuthError> {
         let (entropy, password) = (Arc::clone(&self.parts.entropy), password.clone());
+        let _share = self.share(party)?;
+        let _waiting = self.waiting.try_acquire().map_err(|_| AuthError::Busy)?;
         let _turn = self.turns.acquire().await.map_err(|_| AuthError::Busy)?;
         let made = self.parts.tasks.run_blocking("hash password", move || Verifier::new(&password, &*entropy)).await;
         let verifier = made.map_err(lost)?.map_err(|_| damaged("a password verifier"))?;
@@ -463,6 +465,18 @@ impl Authenticator {
         let name = self.parts.directory.read(|book| book.user_by_id(user).map(|user| Arc::clone(&user.name)));
         let name = name.ok_or(AuthError::Invalid)?;
         self.by_password(&name, password, party).await.map(drop)
+    }
+
+    /// Whether this is a person's password now: asked by who sets another for them. Failures are not counted.
+    ///
+    /// # Errors
+    /// As [`Authenticator::new_verifier`].
+    pub async fn is_password(&self, user: u32, password: &Secret, party: Option<IpAddr>) -> Result<bool, AuthError> {
+        let Some(verifier) = self.verifier_of(user).await? else { return Ok(false) };
+        let _share = self.share(party)?;
+        let _waiting = self.waiting.try_acquire().map_err(|_| AuthError::Busy)?;
+        let _turn = self.turns.acquire().await.map_err(|_| AuthError::Busy)?;
+        self.verify(verifier, password).await
     }
 
     /// A new secret for a robot, and what its record keeps of it.

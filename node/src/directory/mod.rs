@@ -149,6 +149,14 @@ impl Directory {
         Err(DirectoryError::Contended.into())
     }
 
+    /// What `decide` would say now, and nothing is changed: for what should be refused before it costs something.
+    ///
+    /// # Errors
+    /// What `decide` says.
+    pub fn consider<T, E>(&self, decide: impl FnOnce(&mut Draft<'_>) -> Result<T, E>) -> Result<T, E> {
+        self.read(|book| decide(&mut Draft::new(book, self.store.now())))
+    }
+
     /// Sees to it that the project is there that holds names of one component and that anyone may pull from.
     ///
     /// # Errors

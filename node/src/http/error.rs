@@ -20,7 +20,9 @@ use super::v2::location;
 use super::v2::route::RouteError;
 use crate::auth::AuthError;
 use crate::directory::DirectoryError;
-use crate::registry::{BlobError, Fault, ManifestError, RecordsError, ShelfError, TagError, UploadError};
+use crate::registry::{
+    BlobError, Fault, ManifestError, PeopleError, RecordsError, RoleError, ShelfError, TagError, UploadError,
+};
 use crate::storage::blobs::BlobStoreError;
 use crate::storage::meta::MetaError;
 use crate::storage::store::StoreError;
@@ -469,6 +471,26 @@ impl From<DirectoryError> for Error {
             DirectoryError::Full(_) => Self::new(StatusCode::PRECONDITION_FAILED, "PRECONDITION", message),
             DirectoryError::Contended => Self::too_many(1, message),
             DirectoryError::Meta(error) => error.into(),
+        }
+    }
+}
+
+impl From<PeopleError> for Error {
+    fn from(error: PeopleError) -> Self {
+        match error {
+            PeopleError::Directory(error) => error.into(),
+            PeopleError::Weak(_) | PeopleError::Same => Self::bad("BAD_REQUEST", error.to_string()),
+            PeopleError::WrongPassword => Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", error.to_string()),
+            PeopleError::Auth(error) => Self::authentication(error, Challenge::administration()),
+        }
+    }
+}
+
+impl From<RoleError> for Error {
+    fn from(error: RoleError) -> Self {
+        match error {
+            RoleError::Directory(error) => error.into(),
+            RoleError::Held(_) => Self::new(StatusCode::PRECONDITION_FAILED, "PRECONDITION", error.to_string()),
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod page;
 pub mod query;
 mod respond;
 pub mod server;
+mod session;
 mod tls;
 pub mod token;
 pub mod traffic;

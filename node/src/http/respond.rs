@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Method, Request};
 use super::body::{Body, Receiving, Source};
 use super::call::Call;
 use super::error::Error;
-use super::{AppState, Origin, Response, Surface, api, health, token, v2};
+use super::{AppState, Origin, Response, Surface, api, health, session, token, v2};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
@@ -71,6 +71,8 @@ async fn route(call: &mut Call, body: &mut Receiving) -> (&'static str, Result<R
         v2::answer(call, body).await
     } else if path == "/service/token" {
         ("token", token::answer(call, body).await)
+    } else if path.starts_with("/c/") {
+        ("session", session::answer(call, body).await)
     } else if path.starts_with("/api/v2.0/") {
         ("api", api::dispatch::answer(call, body).await)
     } else {

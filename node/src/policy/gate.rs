@@ -6,7 +6,9 @@ use protocol::{ProjectName, RepositoryName};
 
 use super::permission::{Permission, Resource, Verb};
 use super::rights::{self, On};
-use super::{AdminPermit, CatalogPermit, CreateProject, Permit, ProjectPermit, Right, Sight, SystemPermit};
+use super::{
+    AdminPermit, CatalogPermit, CreateProject, Permit, ProjectPermit, ProjectSight, Right, Sight, SystemPermit,
+};
 use crate::auth::{Action, Kind, Principal, Scope};
 use crate::directory::{Directory, ProjectEntry};
 
@@ -45,7 +47,7 @@ pub(super) const SEE_PROJECT: Permission = Permission::new(Resource::Project, Ve
 /// Decides who may do what.
 #[derive(Clone, Debug)]
 pub struct Gate {
-    directory: Arc<Directory>,
+    pub(super) directory: Arc<Directory>,
 }
 
 impl Gate {
@@ -164,9 +166,9 @@ impl Gate {
 
     /// What the account may see. A token of registry clients says nothing about projects: it sees what anyone does.
     #[must_use]
-    pub const fn sight(&self, principal: &Principal) -> Sight {
+    pub const fn sight_of_projects(&self, principal: &Principal) -> ProjectSight {
         let all = principal.scope_allows_administration();
-        Sight { kind: if all { principal.kind() } else { Kind::Anonymous } }
+        ProjectSight { kind: if all { principal.kind() } else { Kind::Anonymous } }
     }
 
     /// A permit for something with the whole system.
@@ -230,7 +232,7 @@ impl Gate {
     }
 }
 
-fn denied(principal: &Principal) -> Denied {
+pub(super) fn denied(principal: &Principal) -> Denied {
     match principal.kind() {
         Kind::Anonymous => Denied::Challenge,
         // A token that lacks the scope: the client should ask for another.

@@ -3,11 +3,13 @@
 //! A permit is the proof that someone was allowed something; [`crate::registry`] takes nothing else, and nothing but
 //! [`Gate`] makes one. Which right it proves is in its type, so a handler can't use a permit to pull for a push.
 
+mod accounts;
 mod gate;
 pub mod permission;
 pub mod rights;
 pub mod roles;
 mod sight;
+pub mod why;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ pub use gate::{Denied, Gate, MAX_SCOPES, permission_of};
 pub use permission::{Permission, Resource, Verb};
 pub use rights::{Because, On};
 pub use sight::Sight;
+pub use why::{Explanation, Step};
 
 /// A right a permit can prove over a repository.
 pub trait Right: Send + Sync + 'static {
@@ -90,11 +93,11 @@ impl CatalogPermit {
 
 /// What someone may see: of many things, each is asked about by itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Sight {
+pub struct ProjectSight {
     kind: Kind,
 }
 
-impl Sight {
+impl ProjectSight {
     /// Whose it is.
     #[must_use]
     pub const fn holder(&self) -> Kind {
@@ -211,5 +214,75 @@ impl ProjectPermit {
     #[must_use]
     pub fn name(&self) -> &ProjectName {
         &self.project.name
+    }
+}
+
+/// Proof that someone may make accounts of people, none of them an administrator's.
+#[derive(Debug)]
+pub struct CreateUser {
+    actor: Actor,
+}
+
+impl CreateUser {
+    /// Who holds it.
+    #[must_use]
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
+    }
+}
+
+/// Proof that someone may do something with one person's account: it is their own, or theirs to administer.
+#[derive(Debug)]
+pub struct PersonPermit {
+    actor: Actor,
+    user: u32,
+    own: bool,
+}
+
+impl PersonPermit {
+    /// Who holds it.
+    #[must_use]
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// The id of the account, which may be absent.
+    #[must_use]
+    pub const fn user(&self) -> u32 {
+        self.user
+    }
+
+    /// Whether it is the holder's own account.
+    #[must_use]
+    pub const fn is_own(&self) -> bool {
+        self.own
+    }
+}
+
+/// Proof that someone may do something with the robots of a project, or of the system.
+#[derive(Debug)]
+pub struct RobotPermit {
+    actor: Actor,
+    holder: Kind,
+    project: Option<Arc<ProjectEntry>>,
+}
+
+impl RobotPermit {
+    /// Who holds it.
+    #[must_use]
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// What kind of being holds it: what it gives to robots must be its own.
+    #[must_use]
+    pub const fn holder(&self) -> Kind {
+        self.holder
+    }
+
+    /// The project; `None`: the system.
+    #[must_use]
+    pub const fn project(&self) -> Option<&Arc<ProjectEntry>> {
+        self.project.as_ref()
     }
 }

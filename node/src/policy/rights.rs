@@ -26,7 +26,7 @@ pub enum On<'a> {
 }
 
 impl On<'_> {
-    fn project(self) -> Option<ProjectName> {
+    pub(super) fn project(self) -> Option<ProjectName> {
         match self {
             Self::System => None,
             Self::Project(name) => Some(name.clone()),
@@ -64,24 +64,68 @@ pub fn robot_permission(namespace: &str, permission: Permission) -> String {
 /// Why `who` may do this; `None`: they may not.
 #[must_use]
 pub fn because(book: &Book, who: Kind, permission: Permission, on: On<'_>) -> Option<Because> {
+    if is_shut_out(book, who) {
+        return None;
+    }
+    if is_administrator(book, who) {
+        return own(book, who, permission, on);
+    }
     let project = on.project();
     let project = project.as_ref().and_then(|name| book.project(name));
-    let public = || project.filter(|project| is_open_to_all(project, permission)).map(|_| Because::Public);
+    let public = project.filter(|project| is_open_to_all(project, permission)).map(|_| Because::Public);
+    public.or_else(|| own(book, who, permission, on))
+}
+
+/// Why `who` may do this by a right of their own, which everyone's is not.
+#[must_use]
+pub fn own(book: &Book, who: Kind, permission: Permission, on: On<'_>) -> Option<Because> {
+    if is_shut_out(book, who) {
+        return None;
+    }
     match who {
         Kind::Operator => Some(Because::Operator),
-        Kind::Anonymous => public(),
+        Kind::Anonymous => None,
+        Kind::User(_) if is_administrator(book, who) => Some(Because::Administrator),
         Kind::User(id) => {
-            let user = book.user_by_id(id).filter(|user| !user.is.disabled)?;
-            if user.is.administrator {
-                return Some(Because::Administrator);
-            }
-            public().or_else(|| by_membership(book, id, project?, permission, on))
+            let project = on.project()?;
+            by_membership(book, id, book.project(&project)?, permission, on)
         }
-        Kind::Robot(id) => {
-            let robot = book.robot_by_id(id).filter(|robot| !robot.is.is.disabled)?;
-            public().or_else(|| by_robot(book, robot, permission, on))
-        }
+        Kind::Robot(id) => by_robot(book, book.robot_by_id(id)?, permission, on),
     }
+}
+
+/// Whether there is no such account, or it is shut out.
+fn is_shut_out(book: &Book, who: Kind) -> bool {
+    match who {
+        Kind::User(id) => book.user_by_id(id).is_none_or(|user| user.is.disabled),
+        Kind::Robot(id) => book.robot_by_id(id).is_none_or(|robot| robot.is.is.disabled),
+        Kind::Anonymous | Kind::Operator => false,
+    }
+}
+
+/// Whether `who` may give a robot a permission over a namespace of its record: one may give what one has oneself, and
+/// what everyone may do in a public project is nobody's to give.
+#[must_use]
+pub fn may_give(book: &Book, who: Kind, permission: Permission, namespace: &str) -> bool {
+    const READ_METADATA: Permission = Permission::new(Resource::Metadata, super::Verb::Read);
+    const LIST_METADATA: Permission = Permission::new(Resource::Metadata, super::Verb::List);
+    if is_administrator(book, who) {
+        return true;
+    }
+    if namespace == SYSTEM {
+        return own(book, who, permission, On::System).is_some();
+    }
+    if let Kind::Robot(id) = who
+        && namespace == EVERYWHERE
+    {
+        let everywhere = robot_permission(EVERYWHERE, permission);
+        let robot = book.robot_by_id(id).filter(|robot| robot.scope.is_none() && !is_shut_out(book, who));
+        return robot.is_some_and(|robot| robot.is.is.permissions.binary_search(&everywhere).is_ok());
+    }
+    let Ok(project) = namespace.parse::<ProjectName>() else { return false };
+    let has = |permission| own(book, who, permission, On::Project(&project)).is_some();
+    // No role has a word for listing what it may read one by one.
+    has(permission) || (permission == LIST_METADATA && matches!(who, Kind::User(_)) && has(READ_METADATA))
 }
 
 /// Whether `who` may do this.
@@ -118,7 +162,7 @@ fn by_membership(
 }
 
 /// Whether a membership speaks of what is asked about.
-fn covers(key: &MemberKey, permission: Permission, on: On<'_>) -> bool {
+pub(super) fn covers(key: &MemberKey, permission: Permission, on: On<'_>) -> bool {
     let Some(pattern) = &key.repositories else { return true };
     match on {
         On::System => false,
@@ -160,7 +204,7 @@ pub fn role_allows(book: &Book, role: u32, permission: Permission) -> bool {
 /// Whether `who` may give someone this role in a project: who administers it may give any, others what they may do
 /// themselves.
 #[must_use]
-pub fn may_give(book: &Book, who: Kind, role: u32, project: &ProjectName) -> bool {
+pub fn may_appoint(book: &Book, who: Kind, role: u32, project: &ProjectName) -> bool {
     let may = |permission| allows(book, who, permission, On::Project(project));
     if role_permissions(PROJECT_ADMIN).iter().all(|permission| may(*permission)) {
         return true;

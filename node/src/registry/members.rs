@@ -115,7 +115,7 @@ fn check_role(draft: &Draft<'_>, permit: &ProjectPermit, role: u32) -> Result<()
     if role_name(role).is_none() && draft.book.role_by_id(role).is_none() {
         return Err(DirectoryError::Invalid(format!("there is no role {role}")));
     }
-    if !rights::may_give(draft.book, permit.holder(), role, permit.name()) {
+    if !rights::may_appoint(draft.book, permit.holder(), role, permit.name()) {
         return Err(DirectoryError::Refused("only who administers the project gives more than they may do".into()));
     }
     Ok(())

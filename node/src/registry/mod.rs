@@ -12,11 +12,14 @@ pub mod maintenance;
 mod manifests;
 mod members;
 pub mod metadata;
+mod people;
 mod projects;
 mod pulls;
 mod quotas;
 mod records;
 mod referrers;
+mod robots;
+mod roles;
 mod shelf;
 mod tags;
 mod uploads;
@@ -44,10 +47,13 @@ pub use labels::LabelPermit;
 pub use maintenance::Upkeep;
 pub use manifests::{ManifestError, Push, Pushed};
 pub use members::{Membership, Who};
+pub use people::{Asker, NewPassword, NewPerson, PeopleError};
 pub use projects::{AboutProject, NewProject};
 pub use quotas::Allowed;
 pub use records::{Contested, RecordsError, Said};
 pub use referrers::Referrers;
+pub use robots::{Gift, NewRobot, RobotWish, creator, gifts_of};
+pub use roles::{RoleError, RoleText};
 pub use shelf::{LIST_REPOSITORIES, MAX_DESCRIPTION, Repositories, ShelfError};
 pub use tags::TagError;
 pub use uploads::{Mounted, Received, UploadError};
@@ -134,6 +140,12 @@ impl Registry {
     /// [`Fault`]; what could not be noted is tried again with the next.
     pub async fn note_pulls(&self) -> Result<(), Fault> {
         Ok(self.pulls.flush(self.store.meta()).await?)
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> protocol::Timestamp {
+        self.clock.now()
     }
 
     pub(crate) fn act(&self, actor: &Actor, request: &Arc<str>) -> Act {

@@ -52,7 +52,8 @@ pub(in crate::http) fn guard(call: &Call) -> Result<Option<HeaderValue>, Error> 
     Ok(HeaderValue::try_from(call.authenticator().second_token(&id)).ok())
 }
 
-fn same_origin(call: &Call) -> Result<(), Error> {
+/// Whether a request that says where it comes from comes from here.
+pub(in crate::http) fn same_origin(call: &Call) -> Result<(), Error> {
     let Some(origin) = call.headers().get(ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().ok().and_then(|text| text.split_once("://")).map(|(_, host)| host);
     let base = call.base();
@@ -133,6 +134,7 @@ async fn handle(operation: Op, ask: &mut Ask<'_>) -> Result<Response, Error> {
         | Op::UpdateUserProfile
         | Op::DeleteUser
         | Op::SetUserSysAdmin
+        | Op::SetUserDisabled
         | Op::UpdateUserPassword
         | Op::SetCliSecret
         | Op::ListUserGroups

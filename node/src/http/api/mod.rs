@@ -19,5 +19,6 @@ pub(crate) mod q;
 pub(crate) mod rights;
 mod robots;
 pub(crate) mod route;
+mod sorted;
 mod system;
 pub(crate) mod table;

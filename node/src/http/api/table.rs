@@ -6,8 +6,8 @@ use super::model::content::{Accessory, Artifact, Label, LabelReq, Repository, Re
 use super::model::mesh::{Grant, GrantReq, GroupMembers, Role, RoleReq, Why};
 use super::model::people::{
     CliSecretReq, PasswordReq, PermissionPair, Permissions, Robot, RobotCreate, RobotCreated, RobotReq, RobotSec,
-    RobotSecReq, UserCreationReq, UserGroup, UserGroupReq, UserGroupSearchItem, UserProfile, UserResp,
-    UserSearchRespItem, UserSysAdminFlag,
+    RobotSecReq, UserCreationReq, UserDisabledFlag, UserGroup, UserGroupReq, UserGroupSearchItem, UserProfile,
+    UserResp, UserSearchRespItem, UserSysAdminFlag,
 };
 use super::model::project::{
     Project, ProjectDeletable, ProjectMember, ProjectMemberEntity, ProjectReq, ProjectSummary, RoleRequest,
@@ -204,9 +204,9 @@ routes! {
         put("/users/{user_id}", "user", Handler, "Changes what an account says about itself.")
             .takes(of::<UserProfile>);
     DeleteUser = "deleteUser":
-        delete("/users/{user_id}", "user", system(R::User, Delete), "Deletes an account.");
+        delete("/users/{user_id}", "user", Handler, "Deletes an account.");
     SetUserSysAdmin = "setUserSysAdmin":
-        put("/users/{user_id}/sysadmin", "user", system(R::User, Update), "Makes an account an administrator, or no longer one.")
+        put("/users/{user_id}/sysadmin", "user", Administrator, "Makes an account an administrator, or no longer one.")
             .takes(of::<UserSysAdminFlag>);
     UpdateUserPassword = "updateUserPassword":
         put("/users/{user_id}/password", "user", Handler, "Changes a password.")
@@ -367,6 +367,9 @@ routes! {
     SetGroupMembers = "setGroupMembers":
         put("/mesh/usergroups/{group_id}/members", "mesh", system(R::UserGroup, Update), "Sets the local accounts in a group.")
             .takes(of::<GroupMembers>);
+    SetUserDisabled = "setUserDisabled":
+        put("/mesh/users/{user_id}/disabled", "mesh", Handler, "Shuts an account out, or lets it in again.")
+            .takes(of::<UserDisabledFlag>);
     Why = "why":
         get("/mesh/why", "mesh", Handler, "Why someone may or may not do something with an image: oneself, or for those who administer it anyone.")
             .with(&[Param::text("principal"), Param::needed("action"), Param::needed("image")]).gives(of::<Why>);

@@ -15,6 +15,8 @@ pub(crate) struct UserResp {
     pub(crate) username: String,
     pub(crate) sysadmin_flag: bool,
     pub(crate) admin_role_in_auth: bool,
+    /// Whether the account is shut out for now: ours, not Harbor's.
+    pub(crate) disabled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) oidc_user_meta: Option<OidcUserInfo>,
     pub(crate) creation_time: Time,
@@ -58,6 +60,13 @@ pub(crate) struct UserCreationReq {
     pub(crate) sysadmin_flag: Option<Ignored>,
 }
 
+/// Whether an account is shut out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UserDisabledFlag {
+    pub(crate) disabled: bool,
+}
+
 /// What people say about themselves.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -81,6 +90,7 @@ pub(crate) struct UserProfile {
     pub(crate) sysadmin_flag: Option<Ignored>,
     pub(crate) username: Option<Ignored>,
     pub(crate) password: Option<Ignored>,
+    pub(crate) disabled: Option<Ignored>,
 }
 
 /// Whether an account is an administrator.
@@ -106,6 +116,7 @@ pub(crate) struct UserSysAdminFlag {
     pub(crate) email: Option<Ignored>,
     pub(crate) realname: Option<Ignored>,
     pub(crate) comment: Option<Ignored>,
+    pub(crate) disabled: Option<Ignored>,
 }
 
 /// A new password, and the old one.
@@ -132,6 +143,7 @@ pub(crate) struct PasswordReq {
     pub(crate) email: Option<Ignored>,
     pub(crate) realname: Option<Ignored>,
     pub(crate) comment: Option<Ignored>,
+    pub(crate) disabled: Option<Ignored>,
 }
 
 /// A new secret for clients that cannot open a browser.

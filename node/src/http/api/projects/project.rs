@@ -19,14 +19,14 @@ use crate::http::api::paged::Paged;
 use crate::http::api::q::{Field, SortKey};
 use crate::http::error::Error;
 use crate::policy::roles::{DEVELOPER, GUEST, LIMITED_GUEST, MAINTAINER, PROJECT_ADMIN};
-use crate::policy::{On, Permission, Resource, Sight, Verb};
+use crate::policy::{On, Permission, ProjectSight, Resource, Verb};
 use crate::registry::{AboutProject, NewProject, metadata};
 
 /// Most vulnerabilities of a list of those that are not counted, as far as they fit into a record.
 const MAX_ALLOWED: usize = 200;
 
-fn sight(ask: &Ask<'_>) -> Sight {
-    ask.call.gate().sight(ask.principal())
+fn sight(ask: &Ask<'_>) -> ProjectSight {
+    ask.call.gate().sight_of_projects(ask.principal())
 }
 
 /// A property of a project by the names clients have for it.

@@ -99,7 +99,7 @@ fn directory(edge: &Edge) -> &Arc<Directory> {
 }
 
 async fn verifier(edge: &Edge) -> Vec<u8> {
-    edge.app.parts.authenticator.new_verifier(&Secret::new(PASSWORD)).await.unwrap()
+    edge.app.parts.authenticator.new_verifier(&Secret::new(PASSWORD), None).await.unwrap()
 }
 
 fn name(text: &str) -> ProjectName {
