@@ -17,6 +17,7 @@ use crate::http::Response;
 use crate::http::error::Error;
 
 /// Answers the operations of this file.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the table of operations sends those named here and no others")]
 pub(super) async fn answer(operation: Op, ask: &mut Ask<'_>) -> Result<Response, Error> {
     match operation {
         Op::Search => search::search(ask).await,

@@ -202,11 +202,13 @@ async fn a_pull_counts_when_the_manifest_was_given() {
         let answer = edge.admin(method, &format!("/v2/a/b/manifests/{reference}"), &condition, b"").await;
         assert_eq!(answer.status, status, "{method} {reference}");
     }
-    let (registry, name) = (&edge.app.parts.registry, "a/b".parse().unwrap());
-    registry.note_pulls().await.unwrap();
-    let view = registry.repository(&name).await.unwrap();
-    assert_eq!(view.pulls, 2);
-    let artifact = registry.artifact(&name, &protocol::Reference::Digest(digest)).await.unwrap();
-    assert_eq!((artifact.view.pulled, artifact.tags.len()), (view.last_pull, 1));
-    assert!(artifact.tags[0].pulled.is_some());
+    let at = "/api/v2.0/projects/a/repositories/b";
+    let artifact = || async { edge.admin("GET", &format!("{at}/artifacts/{digest}"), "", b"").await.json() };
+    assert_eq!(artifact().await["pull_time"], "0001-01-01T00:00:00.000Z", "never");
+    edge.app.parts.registry.note_pulls().await.unwrap();
+    assert_eq!(edge.admin("GET", at, "", b"").await.json()["pull_count"], 2);
+    let artifact = artifact().await;
+    for time in [&artifact["pull_time"], &artifact["tags"][0]["pull_time"]] {
+        assert!(time.as_str().is_some_and(|time| !time.starts_with("0001")), "{artifact}");
+    }
 }

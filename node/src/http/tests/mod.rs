@@ -6,6 +6,7 @@ mod content;
 mod login;
 mod matrix;
 mod operation;
+mod shelf;
 
 use std::sync::Arc;
 use std::time::Duration;
