@@ -166,7 +166,14 @@ impl Book {
                         self.given_out(IdOf::Member, is.id);
                         self.members.entry(scope).or_default().insert(key, Arc::new(is));
                     }
-                    _ => drop(self.members.get_mut(&scope).and_then(|members| members.remove(&key))),
+                    _ => {
+                        if let Some(members) = self.members.get_mut(&scope) {
+                            members.remove(&key);
+                            if members.is_empty() {
+                                self.members.remove(&scope);
+                            }
+                        }
+                    }
                 }
             }
             _ => {}
@@ -203,6 +210,9 @@ impl Book {
             for user in &old.is.members {
                 if let Some(groups) = self.groups_of.get_mut(user) {
                     groups.remove(&old.is.id);
+                    if groups.is_empty() {
+                        self.groups_of.remove(user);
+                    }
                 }
             }
         }

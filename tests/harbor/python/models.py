@@ -405,8 +405,8 @@ async def run(walk):
 
     @step
     async def robot_secret():
-        await api.refresh_robot_secret(made["winch"].id, "Chosen-By-Me-1")
-        await open_as(made["winch"].name, "Chosen-By-Me-1").get_repositories("py-a")
+        await api.refresh_robot_secret(made["winch"].id, "Chosen-By-Me-1-And-Long-Enough-To-Keep")
+        await open_as(made["winch"].name, "Chosen-By-Me-1-And-Long-Enough-To-Keep").get_repositories("py-a")
 
     @step
     async def robot_delete():
