@@ -3,7 +3,9 @@
 //! Every method takes a permit of [`crate::policy`] that proves the caller may do just that, here. What is answered is
 //! a value or an error enum of its own file; [`crate::http`] turns them into status codes.
 
+mod audit;
 mod blobs;
+mod configuration;
 pub mod maintenance;
 mod manifests;
 mod projects;
@@ -11,6 +13,7 @@ mod pulls;
 mod records;
 mod referrers;
 mod shelf;
+mod statistics;
 mod tags;
 mod uploads;
 
@@ -29,12 +32,15 @@ use crate::workers::{Lost, Scope};
 
 use self::pulls::PullLog;
 
+pub use audit::{Asked, Refusal};
 pub use blobs::{Blob, BlobError};
+pub use configuration::{ConfigurationError, Configured};
 pub use maintenance::Upkeep;
 pub use manifests::{ManifestError, Push, Pushed};
 pub use projects::NewProject;
 pub use records::{Contested, RecordsError, Said};
 pub use referrers::Referrers;
+pub use statistics::Statistics;
 pub use shelf::{Artifact, MAX_DESCRIPTION, ShelfError};
 pub use tags::TagError;
 pub use uploads::{Mounted, Received, UploadError};

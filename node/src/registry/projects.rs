@@ -104,10 +104,13 @@ impl Registry {
         self.directory.change(&act, |draft| draft.undelete_project(name)).await
     }
 
-    /// Most bytes of a project: what was set for it, else for all; `None`: no bound.
+    /// Most bytes of a project: what was set for it, else for all; `None`: no bound, or none is kept to.
     #[must_use]
     pub fn quota_of(&self, name: &ProjectName) -> Option<u64> {
         self.directory.read(|book| {
+            if book.configured_flag("quota_per_project_enable") == Some(false) {
+                return None;
+            }
             let set = book.project(name).and_then(|project| book.quota(&project.scope));
             let of_all = || book.configured_number("storage_per_project").and_then(|bytes| u64::try_from(bytes).ok());
             set.map_or_else(of_all, |quota| quota.bytes)
