@@ -268,6 +268,7 @@ impl Node {
             rules,
             upkeep: Arc::clone(&upkeep),
         });
+        registry.obey_configuration();
         let metrics = Arc::new(Metrics::new());
         let workers = Scope::new();
         metrics.watch({
@@ -328,12 +329,16 @@ impl Node {
         };
         // What a crash left unwritten, or someone cut, is seen to at once, and the index follows.
         drain_audit(self.workers.clone(), Arc::clone(&self.audit), Drain::Always).await;
-        let (audit, scope) = (Arc::clone(&self.audit), self.workers.clone());
+        let (audit, scope, registry) = (Arc::clone(&self.audit), self.workers.clone(), self.registry.clone());
         every(
             "audit",
             AUDIT_PERIOD,
             AUDIT_PERIOD,
-            Box::new(move || Box::pin(drain_audit(scope.clone(), Arc::clone(&audit), Drain::IfAnyWaits))),
+            Box::new(move || {
+                // Other sites change settings, too.
+                registry.obey_configuration();
+                Box::pin(drain_audit(scope.clone(), Arc::clone(&audit), Drain::IfAnyWaits))
+            }),
         );
         let (audit, clock) = (Arc::clone(&self.audit), Arc::clone(&self.clock));
         every(

@@ -133,6 +133,12 @@ const ITEMS: [Item; 54] = [
     no("uaa_verify_cert"),
 ];
 
+/// The names of all items, in their order.
+#[cfg(test)]
+pub(crate) fn configuration_items() -> impl Iterator<Item = &'static str> {
+    ITEMS.iter().map(|item| item.name)
+}
+
 /// An item as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configured {
@@ -369,7 +375,8 @@ mod tests {
 
     #[test]
     fn what_is_so_already_may_be_said_again() {
-        for (name, value) in [("auth_mode", json!("db_auth")), ("token_expiration", json!(30)), ("ldap_url", json!(""))] {
+        for (name, value) in [("auth_mode", json!("db_auth")), ("token_expiration", json!(30)), ("ldap_url", json!(""))]
+        {
             assert_eq!(set(name, value), Ok(BTreeMap::new()), "{name}");
         }
         assert_eq!(set("read_only", json!(true)).unwrap()["read_only"], "true");

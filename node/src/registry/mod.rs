@@ -34,14 +34,16 @@ use self::pulls::PullLog;
 
 pub use audit::{Asked, Refusal};
 pub use blobs::{Blob, BlobError};
+#[cfg(test)]
+pub(crate) use configuration::configuration_items;
 pub use configuration::{ConfigurationError, Configured};
 pub use maintenance::Upkeep;
 pub use manifests::{ManifestError, Push, Pushed};
 pub use projects::NewProject;
 pub use records::{Contested, RecordsError, Said};
 pub use referrers::Referrers;
-pub use statistics::Statistics;
 pub use shelf::{Artifact, MAX_DESCRIPTION, ShelfError};
+pub use statistics::Statistics;
 pub use tags::TagError;
 pub use uploads::{Mounted, Received, UploadError};
 
@@ -127,6 +129,11 @@ impl Registry {
     /// [`Fault`]; what could not be noted is tried again with the next.
     pub async fn note_pulls(&self) -> Result<(), Fault> {
         Ok(self.pulls.flush(self.store.meta()).await?)
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn upkeep_for_tests(&self) -> &Arc<Upkeep> {
+        &self.upkeep
     }
 
     pub(crate) fn act(&self, actor: &Actor, request: &Arc<str>) -> Act {

@@ -50,6 +50,16 @@ impl Registry {
         Ok(found)
     }
 
+    /// What anyone may know of this node's condition: whether there is no room for uploads, and whether the audit log
+    /// can't be written.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn condition(&self) -> Result<(bool, bool), Fault> {
+        let full = self.upkeep.status().await?.disk.refusing_uploads.is_some();
+        Ok((full, self.upkeep.audit().is_failing()))
+    }
+
     /// The disk.
     ///
     /// # Errors

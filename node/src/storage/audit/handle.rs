@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::seam::{Clock, FileSystem};
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::index::{AuditIndex, Filter, Found, Order};
 use super::log::{AuditLog, HEAD, Head, segments};
@@ -244,6 +244,12 @@ impl Audit {
             tracing::warn!(%error, "the index of the audit log follows later");
         }
         Ok(report)
+    }
+
+    /// Whether purges wait or run.
+    #[must_use]
+    pub fn has_running_purges(&self) -> bool {
+        !self.running().is_empty()
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<AtomicBool>>> {

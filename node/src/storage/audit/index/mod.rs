@@ -336,4 +336,3 @@ fn put_cursor(write: &redb::WriteTransaction, cursor: Cursor) -> Result<(), Audi
     write.open_table(STATE).map_err(failed)?.insert("cursor", &bytes[..]).map_err(failed)?;
     Ok(())
 }
-

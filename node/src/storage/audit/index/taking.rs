@@ -143,4 +143,3 @@ impl<'a> Taking<'a> {
         Ok(())
     }
 }
-
