@@ -248,7 +248,6 @@ impl Node {
             clock: Arc::clone(&world.clock),
             scope: requests.clone(),
         });
-        audit.load().await?;
         let upkeep = Upkeep::new(UpkeepParts {
             store: Arc::clone(&store),
             audit: Arc::clone(&audit),
@@ -269,6 +268,7 @@ impl Node {
             rules,
             upkeep: Arc::clone(&upkeep),
         });
+        registry.obey_configuration();
         let metrics = Arc::new(Metrics::new());
         let workers = Scope::new();
         metrics.watch({
@@ -329,19 +329,23 @@ impl Node {
         };
         // What a crash left unwritten, or someone cut, is seen to at once, and the index follows.
         drain_audit(self.workers.clone(), Arc::clone(&self.audit), Drain::Always).await;
-        let (audit, scope) = (Arc::clone(&self.audit), self.workers.clone());
+        let (audit, scope, registry) = (Arc::clone(&self.audit), self.workers.clone(), self.registry.clone());
         every(
             "audit",
             AUDIT_PERIOD,
             AUDIT_PERIOD,
-            Box::new(move || Box::pin(drain_audit(scope.clone(), Arc::clone(&audit), Drain::IfAnyWaits))),
+            Box::new(move || {
+                // Other sites change settings, too.
+                registry.obey_configuration();
+                Box::pin(drain_audit(scope.clone(), Arc::clone(&audit), Drain::IfAnyWaits))
+            }),
         );
-        let (audit, scope, clock) = (Arc::clone(&self.audit), self.workers.clone(), Arc::clone(&self.clock));
+        let (audit, clock) = (Arc::clone(&self.audit), Arc::clone(&self.clock));
         every(
             "audit purge",
             ASKED_EVERY,
             ASKED_EVERY,
-            Box::new(move || Box::pin(purge_audit(scope.clone(), Arc::clone(&audit), clock.now()))),
+            Box::new(move || Box::pin(purge_audit(Arc::clone(&audit), clock.now()))),
         );
         let registry = self.registry.clone();
         every("pulls", PULLS_PERIOD, PULLS_PERIOD, Box::new(move || Box::pin(note_pulls(registry.clone()))));
@@ -484,17 +488,13 @@ async fn drain_audit(scope: Scope, audit: Arc<Audit>, when: Drain) {
     }
 }
 
-/// Purges the audit log if its turn has come.
-async fn purge_audit(scope: Scope, audit: Arc<Audit>, at: Timestamp) {
-    let runtime = tokio::runtime::Handle::current();
+/// Begins to purge the audit log if its turn has come.
+async fn purge_audit(audit: Arc<Audit>, at: Timestamp) {
     let act = Act { actor: "portolan".into(), at, request: "schedule".into(), via: Default::default() };
-    let work = move || runtime.block_on(audit.purge_if_due(act));
-    match scope.run_blocking("audit purge", work).await {
-        Ok(Ok(Some(purged))) => tracing::info!(purge = purged.id, outcome = ?purged.outcome, "audit log purged"),
-        Ok(Ok(None)) => {}
-        Ok(Err(error)) => tracing::error!(%error, "the audit log could not be purged"),
-        // Said where it happened.
-        Err(Lost(_)) => {}
+    match audit.purge_if_due(act).await {
+        Ok(Some(run)) => tracing::info!(purge = run.id, "a scheduled purge of the audit log begins"),
+        Ok(None) => {}
+        Err(error) => tracing::error!(%error, "the audit log could not be purged"),
     }
 }
 

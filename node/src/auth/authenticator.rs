@@ -414,6 +414,12 @@ impl Authenticator {
         Ok(Issued { token, expires_in: self.parts.rules.token_ttl, issued_at })
     }
 
+    /// How long a token is good.
+    #[must_use]
+    pub const fn token_ttl(&self) -> Duration {
+        self.parts.rules.token_ttl
+    }
+
     /// Begins a session of a browser for a person who showed a password; `None` for anyone else.
     #[must_use]
     pub fn begin_session(&self, principal: &Principal) -> Option<Secret> {

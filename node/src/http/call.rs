@@ -57,10 +57,19 @@ impl Call {
             (Err(AuthError::Busy | AuthError::Slow(_)), _) => "busy",
             (Err(AuthError::Meta(_) | AuthError::Directory(_)), _) => "failed",
         });
+        if let (Err(AuthError::Invalid), Credentials::Basic { name, .. }) = (&outcome, &credentials) {
+            self.note_failed_login(name);
+        }
         let principal = outcome.map_err(|error| Error::authentication(error, help()))?;
         self.principal = principal.from(self.origin.peer.map(|peer| peer.ip()));
         self.shown = !matches!(credentials, Credentials::None | Credentials::Session(_));
         Ok(())
+    }
+
+    /// Has the audit log tell of a wrong password, shown under this name.
+    pub(super) fn note_failed_login(&self, name: &str) {
+        let nobody = Principal::anonymous().from(self.origin.peer.map(|peer| peer.ip()));
+        self.registry().note_failed_login(name, &nobody.actor(), &self.id);
     }
 
     /// What the request brought. Two `Authorization` headers are two opinions, so none.

@@ -18,6 +18,7 @@ mod intake;
 pub mod operator;
 pub mod page;
 pub mod query;
+mod refusals;
 mod respond;
 pub mod server;
 mod session;

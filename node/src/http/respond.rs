@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Method, Request};
 use super::body::{Body, Receiving, Source};
 use super::call::Call;
 use super::error::Error;
-use super::{AppState, Origin, Response, Surface, api, health, session, token, v2};
+use super::{AppState, Origin, Response, Surface, api, health, refusals, session, token, v2};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
@@ -35,7 +35,10 @@ pub async fn respond(app: Arc<AppState>, origin: Arc<Origin>, request: Request<S
     }
     let mut response = match outcome {
         Ok(response) => response,
-        Err(error) => render(&call, &error),
+        Err(error) => {
+            refusals::note(&call, label, &error);
+            render(&call, &error)
+        }
     };
     if unread && !many_streams {
         // Said, so that the client sends nothing more on a connection that is about to close.
@@ -66,6 +69,9 @@ async fn route(call: &mut Call, body: &mut Receiving) -> (&'static str, Result<R
     match call.origin.surface {
         Surface::Telemetry => return ("unknown", Err(Error::no_route())),
         Surface::Main | Surface::Socket => {}
+    }
+    if let Some(error) = refusals::read_only(call) {
+        return ("read-only", Err(error));
     }
     if path.starts_with("/v2/") {
         v2::answer(call, body).await

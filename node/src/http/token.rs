@@ -35,6 +35,9 @@ async fn get(call: &mut Call) -> Result<Response, Error> {
         return Err(Error::unauthorized(Challenge::administration(), "a token can't be used to get another: log in"));
     }
     call.identify(Challenge::administration).await?;
+    if matches!(call.credentials(), Ok(Credentials::Basic { .. })) {
+        call.registry().note_login(&call.principal.actor(), &call.id);
+    }
     let scopes = scopes(call.query()?.all("scope"));
     issue(call, &call.principal, &scopes)
 }
@@ -59,8 +62,12 @@ async fn post(call: &Call, body: &mut Receiving) -> Result<Response, Error> {
         Err(AuthError::Busy | AuthError::Slow(_)) => "busy",
         Err(AuthError::Meta(_) | AuthError::Directory(_)) => "failed",
     });
+    if matches!(outcome, Err(AuthError::Invalid)) {
+        call.note_failed_login(name);
+    }
     let principal = outcome.map_err(|error| Error::authentication(error, Challenge::administration()))?;
     let principal = principal.from(call.origin.peer.map(|peer| peer.ip()));
+    call.registry().note_login(&principal.actor(), &call.id);
     issue(call, &principal, &scopes(form.all("scope")))
 }
 

@@ -4,7 +4,9 @@
 //! a value or an error enum of its own file; [`crate::http`] turns them into status codes.
 
 mod artifacts;
+mod audit;
 mod blobs;
+mod configuration;
 mod copy;
 mod describe;
 mod labels;
@@ -21,6 +23,7 @@ mod referrers;
 mod robots;
 mod roles;
 mod shelf;
+mod statistics;
 mod tags;
 mod uploads;
 
@@ -40,7 +43,11 @@ use crate::workers::{Lost, Scope};
 use self::pulls::PullLog;
 
 pub use artifacts::{Artifact, Candidate, LIST_ARTIFACTS, MAX_LOOKED, READ_ARTIFACT, Survey, With};
+pub use audit::{Asked, Refusal};
 pub use blobs::{Blob, BlobError};
+#[cfg(test)]
+pub(crate) use configuration::configuration_items;
+pub use configuration::{ConfigurationError, Configured};
 pub use copy::{PULL, Source};
 pub use describe::{Child, Described, Platform, accessory_kind};
 pub use labels::LabelPermit;
@@ -55,6 +62,7 @@ pub use referrers::Referrers;
 pub use robots::{Gift, NewRobot, RobotWish, creator, gifts_of};
 pub use roles::{RoleError, RoleText};
 pub use shelf::{LIST_REPOSITORIES, MAX_DESCRIPTION, Repositories, ShelfError};
+pub use statistics::Statistics;
 pub use tags::TagError;
 pub use uploads::{Mounted, Received, UploadError};
 
@@ -146,6 +154,11 @@ impl Registry {
     #[must_use]
     pub fn now(&self) -> protocol::Timestamp {
         self.clock.now()
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn upkeep_for_tests(&self) -> &Arc<Upkeep> {
+        &self.upkeep
     }
 
     pub(crate) fn act(&self, actor: &Actor, request: &Arc<str>) -> Act {

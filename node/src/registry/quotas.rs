@@ -42,7 +42,12 @@ impl Registry {
     /// Most bytes of a project: what was set for it, else for all; `None`: no bound.
     #[must_use]
     pub fn quota_of(&self, name: &ProjectName) -> Option<u64> {
-        self.directory.read(|book| bytes_of(book, book.project(name).map(Arc::as_ref)))
+        self.directory.read(|book| {
+            if book.configured_flag("quota_per_project_enable") == Some(false) {
+                return None;
+            }
+            bytes_of(book, book.project(name).map(Arc::as_ref))
+        })
     }
 
     /// The quotas of all projects, by id.

@@ -1,11 +1,13 @@
 //! The edge over real connections: a server on a loopback port, engines that forget behind it.
 
+mod audit;
 mod bodies;
 mod connections;
 mod content;
 mod login;
 mod matrix;
 mod operation;
+mod settings;
 mod shelf;
 
 use std::sync::Arc;
@@ -173,6 +175,11 @@ impl Edge {
     /// As the administrator.
     async fn admin(&self, method: &str, target: &str, headers: &str, body: &[u8]) -> Answer {
         self.send(method, target, &format!("{}{headers}", basic()), body).await
+    }
+
+    /// Has the audit log take in what waits.
+    async fn drain(&self) {
+        self.app.parts.registry.upkeep_for_tests().audit().drain().await.unwrap();
     }
 
     async fn push_blob(&self, name: &str, bytes: &[u8]) -> Digest {

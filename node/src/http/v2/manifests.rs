@@ -29,6 +29,7 @@ pub(super) async fn get(call: &Call, name: &RepositoryName, reference: &Referenc
     }
     if !call.is_head() {
         call.registry().count_pull(&permit, reference, &manifest.digest);
+        call.registry().note_pull(&permit, reference, &manifest.digest, &call.id);
     }
     let length = manifest.bytes.len() as u64;
     let mut response = Response::new(if call.is_head() { Body::empty() } else { Body::full(manifest.bytes) });

@@ -1,25 +1,24 @@
 //! The audit log as the floors above use it: one handle for writing, finding, verifying and purging.
 //!
-//! Owns the log, its index, and three settings of the metadata: the schedule of purges, the history of purges, and the
-//! types that are not written. Locks are taken in the order turn, log, index.
+//! Owns the log, its index, the runs of purges, and two settings of the metadata: the schedule of purges and their history.
+//! Locks are taken in the order turn, log, index.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use protocol::Timestamp;
 use protocol::seam::{Clock, FileSystem};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::index::{AuditIndex, Filter, Found, Order};
 use super::log::{AuditLog, HEAD, Head, segments};
 use super::purge::{PurgeReport, PurgeRules};
+use super::runs::{PurgeParameters, PurgeState, Purged};
 use super::schedule::{Schedule, ScheduleKind};
 use super::sink::AuditSink;
 use super::verify::{Verified, verify};
-use super::words::EventType;
 use super::{AuditError, Entry};
 use crate::storage::Store;
 use crate::storage::meta::{Act, MetaStore};
@@ -27,87 +26,12 @@ use crate::workers::Scope;
 
 const SCHEDULE: &str = "audit.purge.schedule";
 const HISTORY: &str = "audit.purge.history";
-const OFF: &str = "audit.off";
 
 /// Purges remembered.
 const REMEMBERED: usize = 100;
 
-/// Longest retention in hours, as Harbor's.
-pub const LONGEST_RETENTION: u32 = 240_000;
-
-/// How a purge is asked for, in Harbor's words.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PurgeParameters {
-    /// Hours an entry is kept.
-    pub audit_retention_hour: u32,
-    /// Types, with commas between them; `other` stands for those Harbor does not name.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub include_event_types: String,
-    /// Operations, with commas between them: every type of these.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub include_operations: String,
-    /// Only count.
-    pub dry_run: bool,
-}
-
-impl PurgeParameters {
-    /// What they mean at a moment. Words nobody knows mean nothing, and with no type nothing goes.
-    #[must_use]
-    pub fn rules(&self, now: Timestamp) -> PurgeRules {
-        let words = |text: &str| -> Vec<String> {
-            text.split(',').map(|word| word.trim().to_ascii_lowercase()).filter(|word| !word.is_empty()).collect()
-        };
-        let (named, operations) = (words(&self.include_event_types), words(&self.include_operations));
-        let mut types: BTreeSet<_> = named.iter().filter_map(|name| EventType::parse(name)).collect();
-        if named.iter().any(|name| name == "other") {
-            types.extend(EventType::all().skip(EventType::HARBORS));
-        }
-        types.extend(EventType::all().filter(|of| operations.iter().any(|word| word == of.operation.name())));
-        let kept = Duration::from_secs(u64::from(self.audit_retention_hour.min(LONGEST_RETENTION)) * 3600);
-        let kept = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
-        PurgeRules { before: Timestamp(now.0.saturating_sub(kept)), types, dry_run: self.dry_run }
-    }
-}
-
-/// A purge that ran.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Purged {
-    /// Its number, from 1.
-    pub id: u64,
-    /// Whether a schedule or a person asked for it.
-    pub trigger: ScheduleKind,
-    /// Who.
-    pub by: String,
-    /// How it was asked for.
-    pub parameters: PurgeParameters,
-    /// When it began.
-    pub begun: Timestamp,
-    /// When it ended.
-    pub ended: Timestamp,
-    /// What it did, or why it failed.
-    pub outcome: Result<PurgeReport, String>,
-}
-
-impl Purged {
-    /// What it did, in lines for people: Harbor's log of a job.
-    #[must_use]
-    pub fn log(&self) -> String {
-        let Self { id, by, parameters, begun, ended, outcome, .. } = self;
-        let dry = if parameters.dry_run { " (dry run)" } else { "" };
-        let head =
-            format!("{begun} purge {id} of {by}{dry}: entries older than {} hours", parameters.audit_retention_hour);
-        let types = [&*parameters.include_event_types, &*parameters.include_operations].join(" ");
-        let end = match outcome {
-            Ok(report) => format!(
-                "{ended} {} entries looked at, {} purged; {} files removed, {} written anew",
-                report.examined, report.purged, report.files_removed, report.files_rewritten
-            ),
-            Err(error) => format!("{ended} failed: {error}"),
-        };
-        format!("{head}; of types: {types}\n{end}\n")
-    }
-}
+/// Purges that may wait for their turn, with the one that runs.
+const WAITING: usize = 8;
 
 /// What the handle is made of.
 #[derive(Debug)]
@@ -135,6 +59,12 @@ pub struct Audit {
     index: tokio::sync::Mutex<AuditIndex>,
     /// Purges and walks through the log, one at a time.
     turn: tokio::sync::Mutex<()>,
+    /// The history of purges, while it is read and written again.
+    history: tokio::sync::Mutex<()>,
+    /// The purges that wait or run, and whether they were asked to stop.
+    running: Mutex<BTreeMap<u64, Arc<AtomicBool>>>,
+    /// Whether the last attempt to write failed.
+    failing: AtomicBool,
     sink: AuditSink,
     fs: Arc<dyn FileSystem>,
     dir: PathBuf,
@@ -150,7 +80,20 @@ impl Audit {
         let AuditParts { log, fs, dir, sync, store, clock, scope } = parts;
         let index = AuditIndex::new(Arc::clone(&fs), dir.clone(), sync);
         let (sink, log, index) = (log.sink().clone(), log.into(), index.into());
-        Arc::new(Self { log, index, turn: tokio::sync::Mutex::default(), sink, fs, dir, store, clock, scope })
+        Arc::new(Self {
+            log,
+            index,
+            turn: tokio::sync::Mutex::default(),
+            history: tokio::sync::Mutex::default(),
+            running: Mutex::default(),
+            failing: AtomicBool::new(false),
+            sink,
+            fs,
+            dir,
+            store,
+            clock,
+            scope,
+        })
     }
 
     fn meta(&self) -> &dyn MetaStore {
@@ -161,35 +104,6 @@ impl Audit {
     #[must_use]
     pub const fn sink(&self) -> &AuditSink {
         &self.sink
-    }
-
-    /// The types that can be switched off and purged, Harbor's first.
-    #[must_use]
-    pub fn event_types(&self) -> Vec<String> {
-        EventType::all().map(EventType::name).collect()
-    }
-
-    /// Switches types off as the setting says; at the start.
-    ///
-    /// # Errors
-    /// [`AuditError::Meta`].
-    pub async fn load(&self) -> Result<(), AuditError> {
-        let off: Vec<String> = self.kept(OFF).await?;
-        self.sink.switch_off(off.iter().filter_map(|name| EventType::parse(name)).collect());
-        Ok(())
-    }
-
-    /// Has types not written from now on, and after a restart; the names nobody knows come back.
-    ///
-    /// # Errors
-    /// [`AuditError::Meta`].
-    pub async fn switch_off(&self, names: &[String]) -> Result<Vec<String>, AuditError> {
-        let (known, unknown): (Vec<_>, Vec<_>) = names.iter().partition(|name| EventType::parse(name).is_some());
-        let types: BTreeSet<_> = known.iter().filter_map(|name| EventType::parse(name)).collect();
-        let kept: Vec<_> = types.iter().map(|of| of.name()).collect();
-        self.keep(OFF, &kept).await?;
-        self.sink.switch_off(types);
-        Ok(unknown.into_iter().cloned().collect())
     }
 
     /// Whether nothing waits to be written.
@@ -203,9 +117,17 @@ impl Audit {
     /// [`AuditError`].
     pub async fn drain(&self) -> Result<u64, AuditError> {
         let mut log = self.log.lock().await;
-        let moved = log.drain(self.meta()).await?;
+        let moved = log.drain(self.meta()).await;
+        self.failing.store(moved.is_err(), Ordering::Relaxed);
+        let moved = moved?;
         self.index.lock().await.catch_up(log.head().seq)?;
         Ok(moved)
+    }
+
+    /// Whether the last attempt to write what waits failed.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
     }
 
     /// A page of entries.
@@ -241,46 +163,127 @@ impl Audit {
         self.scope.run_blocking("audit verify", move || verify(&*fs, &dir, &files, anchor)).await?
     }
 
-    /// Removes old entries, in the name of `act`, and remembers that.
+    /// Has old entries removed, in the name of `act`, and says at once which run that is. It goes on when whoever asked
+    /// goes away, and is remembered when it ends.
     ///
     /// # Errors
-    /// [`AuditError`], when that could not be remembered; how the purge ended is in what comes back.
-    pub async fn purge(
-        &self,
+    /// [`AuditError::Busy`] when too many wait, [`AuditError`] when it could not be noted: then there is no run.
+    pub async fn begin_purge(
+        self: &Arc<Self>,
         parameters: PurgeParameters,
         trigger: ScheduleKind,
         act: Act,
     ) -> Result<Purged, AuditError> {
-        let _turn = self.turn.lock().await;
-        let begun = self.clock.now();
-        let by = act.actor.as_ref().to_owned();
-        let outcome = self.purge_now(&parameters.rules(begun), act).await.map_err(|error| error.to_string());
-        let mut history: Vec<Purged> = self.kept(HISTORY).await?;
-        let id = history.last().map_or(1, |last| last.id + 1);
-        let purged = Purged { id, trigger, by, parameters, begun, ended: self.clock.now(), outcome };
-        history.push(purged.clone());
-        let forgotten = history.len().saturating_sub(REMEMBERED);
-        self.keep(HISTORY, &history[forgotten..]).await?;
-        Ok(purged)
+        let this = Arc::clone(self);
+        self.scope.run("begin audit purge", async move { this.begin(parameters, trigger, act).await }).await?
     }
 
-    async fn purge_now(&self, rules: &PurgeRules, act: Act) -> Result<PurgeReport, AuditError> {
+    async fn begin(
+        self: Arc<Self>,
+        parameters: PurgeParameters,
+        trigger: ScheduleKind,
+        act: Act,
+    ) -> Result<Purged, AuditError> {
+        let (begun, by) = (self.clock.now(), act.actor.as_ref().to_owned());
+        let _history = self.history.lock().await;
+        if self.running().len() >= WAITING {
+            return Err(AuditError::Busy);
+        }
+        let mut history: Vec<Purged> = self.kept(HISTORY).await?;
+        let id = history.last().map_or(1, |last| last.id + 1);
+        let run = Purged { id, trigger, by, parameters, begun, ended: begun, state: PurgeState::Running };
+        history.push(run.clone());
+        let forgotten = history.len().saturating_sub(REMEMBERED);
+        self.keep(HISTORY, &history[forgotten..]).await?;
+        let stop = Arc::<AtomicBool>::default();
+        self.running().insert(id, Arc::clone(&stop));
+        let (this, begun, runtime) = (Arc::clone(&self), run.clone(), tokio::runtime::Handle::current());
+        let work = move || runtime.block_on(this.run_purge(begun, &stop, act));
+        let (this, scope) = (Arc::clone(&self), self.scope.clone());
+        self.scope.spawn("audit purge", async move {
+            // A panic is told where it happened; the history says the rest.
+            let _ = scope.run_blocking("audit purge", work).await;
+            this.running().remove(&id);
+        });
+        Ok(run)
+    }
+
+    async fn run_purge(&self, mut run: Purged, stop: &AtomicBool, act: Act) {
+        let _turn = self.turn.lock().await;
+        let stop = || stop.load(Ordering::Relaxed) || self.scope.is_stopping();
+        run.state = match self.purge_now(&run.parameters.rules(run.begun), act, &stop).await {
+            Ok(report) => PurgeState::Done(report),
+            Err(AuditError::Stopped) => PurgeState::Stopped,
+            Err(error) => PurgeState::Failed(error.to_string()),
+        };
+        run.ended = self.clock.now();
+        tracing::info!(purge = run.id, state = ?run.state, "a purge of the audit log ended");
+        if let Err(error) = self.remember(run).await {
+            tracing::error!(%error, "how a purge of the audit log ended could not be noted");
+        }
+    }
+
+    async fn remember(&self, run: Purged) -> Result<(), AuditError> {
+        let _history = self.history.lock().await;
+        let mut history: Vec<Purged> = self.kept(HISTORY).await?;
+        if let Some(begun) = history.iter_mut().find(|begun| begun.id == run.id) {
+            *begun = run;
+        }
+        self.keep(HISTORY, &history).await
+    }
+
+    async fn purge_now(
+        &self,
+        rules: &PurgeRules,
+        act: Act,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<PurgeReport, AuditError> {
         let mut log = self.log.lock().await;
-        let report = log.purge(rules, act, self.meta()).await?;
+        let report = log.purge_unless(rules, act, self.meta(), stop).await?;
         if let Err(error) = self.index.lock().await.catch_up(log.head().seq) {
             tracing::warn!(%error, "the index of the audit log follows later");
         }
         Ok(report)
     }
 
-    /// The purges that ran, the newest first.
+    /// Whether purges wait or run.
+    #[must_use]
+    pub fn has_running_purges(&self) -> bool {
+        !self.running().is_empty()
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<AtomicBool>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The purges that ran, the newest first. One that was running when the node went down failed.
     ///
     /// # Errors
     /// [`AuditError::Meta`].
     pub async fn purges(&self) -> Result<Vec<Purged>, AuditError> {
+        // Before the history: who ends in between is in it, and is no longer said to run.
+        let running: BTreeSet<u64> = self.running().keys().copied().collect();
         let mut history: Vec<Purged> = self.kept(HISTORY).await?;
         history.reverse();
+        for run in &mut history {
+            if run.state == PurgeState::Running && !running.contains(&run.id) && !self.running().contains_key(&run.id) {
+                run.state = PurgeState::Failed("the node went down meanwhile".into());
+            }
+        }
         Ok(history)
+    }
+
+    /// Has a purge end before it removes anything; whether there is such a purge. One that ended stays as it is, and one
+    /// that has begun to remove ends its work.
+    ///
+    /// # Errors
+    /// [`AuditError::Meta`].
+    pub async fn stop_purge(&self, id: u64) -> Result<bool, AuditError> {
+        if let Some(stop) = self.running().get(&id) {
+            stop.store(true, Ordering::Relaxed);
+            return Ok(true);
+        }
+        Ok(self.purges().await?.iter().any(|run| run.id == id))
     }
 
     /// When purges run by themselves.
@@ -307,18 +310,18 @@ impl Audit {
         self.keep(SCHEDULE, &Schedule { kind, cron, parameters, created, updated }).await
     }
 
-    /// Runs the scheduled purge if its turn has come.
+    /// Begins the scheduled purge if its turn has come.
     ///
     /// # Errors
-    /// [`AuditError`].
-    pub async fn purge_if_due(&self, act: Act) -> Result<Option<Purged>, AuditError> {
+    /// As [`Audit::begin_purge`].
+    pub async fn purge_if_due(self: &Arc<Self>, act: Act) -> Result<Option<Purged>, AuditError> {
         let schedule = self.schedule().await?;
         let runs = self.purges().await?;
         let last = runs.iter().find(|run| run.trigger == ScheduleKind::Schedule).map(|run| run.begun);
         if !schedule.is_due(last, self.clock.now()) {
             return Ok(None);
         }
-        self.purge(schedule.parameters, ScheduleKind::Schedule, act).await.map(Some)
+        self.begin_purge(schedule.parameters, ScheduleKind::Schedule, act).await.map(Some)
     }
 
     async fn kept<T: DeserializeOwned + Default>(&self, name: &'static str) -> Result<T, AuditError> {

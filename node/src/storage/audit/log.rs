@@ -7,6 +7,7 @@
 //! what was cut might be no crash but someone's doing: the anchor tells. When the log ends before its anchor, that is said
 //! in the log itself by an entry `break_audit`, which [`super::verify()`] reports from then on.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use serde_json::json;
 
 use super::AuditError;
 use super::entry::{Chain, Draft, Entry, Follows, Line, Told, read, split};
-use super::lines::{Lines, Next};
+use super::lines::{LONGEST, Lines, Next};
 use super::sink::AuditSink;
 use super::words::Resource;
 use crate::storage::health::Health;
@@ -289,18 +290,24 @@ impl AuditLog {
         let file = self.fs.open(&path, Access::Write)?;
         let walked = walk(&file)?;
         let len = file.len()?;
+        let Some((head, last)) = walked.head else {
+            // It would stand in the way of the file before, which goes on.
+            if walked.keep {
+                let aside = free_name(&*self.fs, &self.dir, segment.first, 0)?;
+                tracing::warn!(file = %aside, "a file of the audit log holds none of its lines; it is put aside");
+                self.fs.rename(&path, &self.dir.join(aside))?;
+            } else {
+                self.fs.remove_file(&path)?;
+            }
+            self.fs.sync_dir(&self.dir)?;
+            return Ok(false);
+        };
         if walked.end < len {
-            if walked.whole_lines_after {
+            if walked.keep {
                 keep_beside(&*self.fs, &self.dir, segment.first, &file, walked.end..len)?;
             }
             file.set_len(walked.end)?;
         }
-        let Some((head, last)) = walked.head else {
-            // It would stand in the way of the file before, which goes on.
-            self.fs.remove_file(&path)?;
-            self.fs.sync_dir(&self.dir)?;
-            return Ok(false);
-        };
         (self.head, self.last, self.latest) = (head, last, walked.latest);
         self.open = Some(Open { file, len: walked.end });
         Ok(true)
@@ -324,31 +331,35 @@ struct Walked {
     head: Option<(Head, u64)>,
     /// The last entry's time.
     latest: Timestamp,
-    /// Whether whole lines come after what does not follow.
-    whole_lines_after: bool,
+    /// Whether what does not follow is more than the rest of one line that was being written: whole lines, whoever
+    /// wrote them.
+    keep: bool,
 }
 
 fn walk(file: &Arc<dyn File>) -> io::Result<Walked> {
     let mut lines = Lines::new(Arc::clone(file), 0, file.len()?);
-    let mut walked = Walked { end: 0, head: None, latest: Timestamp(0), whole_lines_after: false };
-    let mut broken = false;
-    while let Next::Line(line) = lines.next()? {
-        match follow(walked.head, &line) {
-            Some((head, last, at)) if !broken => {
-                walked.head = Some((head, last));
-                walked.latest = at;
-                walked.end = lines.at();
-            }
-            Some(_) | None => {
-                broken = true;
-                if split(&line).is_ok() {
-                    walked.whole_lines_after = true;
-                    break;
+    let mut walked = Walked { end: 0, head: None, latest: Timestamp(0), keep: false };
+    loop {
+        match lines.next()? {
+            Next::Line(line) => match follow(walked.head, &line) {
+                Some((head, last, at)) => {
+                    walked.head = Some((head, last));
+                    walked.latest = at;
+                    walked.end = lines.at();
                 }
+                None => {
+                    walked.keep = true;
+                    return Ok(walked);
+                }
+            },
+            // No line is so long: so much without an end is not ours.
+            Next::Torn => {
+                walked.keep = file.len()?.saturating_sub(walked.end) > LONGEST as u64;
+                return Ok(walked);
             }
+            Next::End => return Ok(walked),
         }
     }
-    Ok(walked)
 }
 
 /// Where the log stands after a line, when it follows.
@@ -369,6 +380,15 @@ fn follow(before: Option<(Head, u64)>, line: &[u8]) -> Option<(Head, u64, Timest
     }
 }
 
+/// A name for what is put aside that nothing has yet: an earlier crash may have left something of the same place.
+fn free_name(fs: &dyn FileSystem, dir: &Path, first: u64, at: u64) -> io::Result<String> {
+    let taken: BTreeSet<String> = fs.list(dir)?.into_iter().map(|found| found.name).collect();
+    let bare = format!("{first:020}.torn-{at}");
+    let more = (2_u64..).map(|n| format!("{bare}-{n}"));
+    let mut names = std::iter::once(bare.clone()).chain(more);
+    names.find(|name| !taken.contains(name)).ok_or_else(|| io::ErrorKind::AlreadyExists.into())
+}
+
 fn keep_beside(
     fs: &dyn FileSystem,
     dir: &Path,
@@ -376,10 +396,9 @@ fn keep_beside(
     file: &Arc<dyn File>,
     part: std::ops::Range<u64>,
 ) -> Result<(), AuditError> {
-    let name = format!("{first:020}.torn-{}", part.start);
+    let name = free_name(fs, dir, first, part.start)?;
     tracing::warn!(file = %name, "the audit log held lines that do not follow; they are kept beside");
     let copy = fs.open(&dir.join(name), Access::Create)?;
-    copy.set_len(0)?;
     let (mut buffer, mut at) = (vec![0; 256 * 1024], part.start);
     while at < part.end {
         let read = file.read_at(&mut buffer, at)?;

@@ -11,7 +11,7 @@
 //! - [`purge`]: removing old entries so that the rest still proves itself;
 //! - [`sink`]: the queue of what is no transaction, and which types are switched off;
 //! - [`index`]: finding entries; can be made again from the files at any time;
-//! - [`schedule`]: when purges are due;
+//! - [`schedule`] and [`runs`]: when purges are due, and what came of them;
 //! - [`handle`]: all of it, for the floors above.
 //!
 //! State: this room owns the directory `audit/` and the settings whose names begin with `audit.`.
@@ -22,6 +22,7 @@ pub mod index;
 mod lines;
 pub mod log;
 pub mod purge;
+pub mod runs;
 pub mod schedule;
 pub mod sink;
 #[cfg(test)]
@@ -34,11 +35,12 @@ use std::io;
 use super::meta::MetaError;
 
 pub use entry::{Chain, Draft, Entry, Outcome, Told};
-pub use handle::{Audit, AuditParts, PurgeParameters, Purged};
+pub use handle::{Audit, AuditParts};
 pub use index::{AuditIndex, Filter, Found, Order, Text};
 pub use log::{AuditLog, HEAD, Head};
 pub use purge::{PurgeReport, PurgeRules};
-pub use schedule::{Schedule, ScheduleKind};
+pub use runs::{LONGEST_RETENTION, PurgeParameters, PurgeState, Purged};
+pub use schedule::{Cron, Schedule, ScheduleKind};
 pub use sink::AuditSink;
 pub use verify::{Verified, verify};
 pub use words::{EventType, Resource};
@@ -64,6 +66,12 @@ pub enum AuditError {
     /// Files that are not as they should be, where that can't be passed over.
     #[error("the audit log is damaged: {0}. See `portolan audit verify`")]
     Damaged(String),
+    /// Too many purges wait already.
+    #[error("too many purges wait for their turn: try again later")]
+    Busy,
+    /// A purge that was asked to stop.
+    #[error("the purge was stopped before it removed anything")]
+    Stopped,
     /// The task that did it ended without an answer.
     #[error(transparent)]
     Lost(#[from] crate::workers::Lost),

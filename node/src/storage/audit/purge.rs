@@ -127,6 +127,20 @@ impl AuditLog {
         act: Act,
         meta: &dyn MetaStore,
     ) -> Result<PurgeReport, AuditError> {
+        self.purge_unless(rules, act, meta, &|| false).await
+    }
+
+    /// The same, unless `stop` says so before anything was removed.
+    ///
+    /// # Errors
+    /// [`AuditError::Stopped`]; else as [`AuditLog::purge`].
+    pub async fn purge_unless(
+        &mut self,
+        rules: &PurgeRules,
+        act: Act,
+        meta: &dyn MetaStore,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<PurgeReport, AuditError> {
         self.drain(meta).await?;
         let mut report = PurgeReport::default();
         let mut plan = Vec::new();
@@ -134,6 +148,9 @@ impl AuditLog {
             return Ok(report);
         }
         for segment in segments(&*self.fs, &self.dir)? {
+            if stop() {
+                return Err(AuditError::Stopped);
+            }
             let planned = self.plan(&segment, rules)?;
             report.examined += planned.examined;
             if planned.purged == 0 {
@@ -151,6 +168,9 @@ impl AuditLog {
         }
         if rules.dry_run || plan.is_empty() {
             return Ok(report);
+        }
+        if stop() {
+            return Err(AuditError::Stopped);
         }
         self.fs.sync_dir(&self.dir)?;
         let told = Told {

@@ -7,7 +7,7 @@ use protocol::Timestamp;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::handle::PurgeParameters;
+use super::runs::PurgeParameters;
 
 /// Days looked ahead for the next turn: every date of a calendar comes within eight years and a bit.
 const AHEAD: u64 = 366 * 9;

@@ -344,7 +344,7 @@ async fn entries_are_found_also_after_a_purge_and_by_an_index_made_again() {
     };
     let all = Filter::default();
     assert_eq!(seqs(&index, &all, Order::NewestFirst, 1, 2), (vec![14, 13], 15, true));
-    let pulls = Filter { operation: Some(Operation::Pull), ..Filter::default() };
+    let pulls = Filter { operations: Some(vec![Operation::Pull]), ..Filter::default() };
     assert_eq!(seqs(&index, &pulls, Order::OldestFirst, 1, 2), (vec![4, 7], 6, true));
     let refused = Filter { succeeded: Some(false), since: Some(Timestamp(11)), ..Filter::default() };
     assert_eq!(seqs(&index, &refused, Order::OldestFirst, 0, 9), (vec![8, 10, 13, 15], 4, true));
@@ -355,4 +355,57 @@ async fn entries_are_found_also_after_a_purge_and_by_an_index_made_again() {
     let mut again = AuditIndex::new(fs, dir.into(), true);
     again.catch_up(log.head().seq).unwrap();
     assert_eq!(seqs(&again, &all, Order::OldestFirst, 0, 99), seqs(&index, &all, Order::OldestFirst, 0, 99));
+}
+
+#[test]
+fn what_recovery_cuts_is_kept_and_what_is_not_ours_is_put_aside() {
+    runtime().block_on(async {
+        let (disk, meta) = (SimDisk::new(), MemoryMeta::default());
+        three_files(&disk, &meta).await;
+        let (fs, dir) = (disk.file_system(), Path::new("/data/audit"));
+        let whole = bytes_of(&disk, 11);
+        let aside = || -> Vec<_> {
+            let files = disk.contents().into_iter().filter(|(path, _)| path.to_string_lossy().contains(".torn-"));
+            files.map(|(path, bytes)| (path.file_name().unwrap().to_string_lossy().into_owned(), bytes)).collect()
+        };
+        // Twice at the same place, lines of another program: neither overwrites the other.
+        for foreign in [&b"{\"seq\":16,\"old\":true}\n"[..], b"something else\n"] {
+            put(&*fs, 11, &[&whole[..], foreign].concat());
+            let log = AuditLog::open(Arc::clone(&fs), dir.into(), Health::new()).unwrap();
+            assert_eq!((log.head().seq, bytes_of(&disk, 11)), (15, whole.clone()));
+            assert_eq!(aside().last().unwrap().1, foreign);
+        }
+        assert_eq!(aside().len(), 2, "{:?}", aside());
+        // A newer file of another format: the log goes on in the one before it.
+        let old = b"{\"seq\":16,\"what\":\"of before\"}\n{\"seq\":17}\n".to_vec();
+        fs.open(&dir.join(Segment::name(16)), protocol::seam::Access::Create).unwrap();
+        put(&*fs, 16, &old);
+        let log = AuditLog::open(Arc::clone(&fs), dir.into(), Health::new()).unwrap();
+        assert_eq!(log.head().seq, 15);
+        let (name, kept) = aside().into_iter().find(|(name, _)| name.contains("16.")).unwrap();
+        assert_eq!((name.ends_with(".torn-0"), kept), (true, old));
+        // The rest of one line that was being written is no loss, and an empty file neither.
+        put(&*fs, 11, &[&whole[..], b"{\"seq\":16,\"act\":{\"ac"].concat());
+        fs.open(&dir.join(Segment::name(16)), protocol::seam::Access::Create).unwrap();
+        AuditLog::open(Arc::clone(&fs), dir.into(), Health::new()).unwrap();
+        assert_eq!((bytes_of(&disk, 11), aside().len()), (whole, 3));
+        assert_eq!(look(&fs, dir, &meta).await.broken, None);
+    });
+}
+
+#[tokio::test]
+async fn a_purge_that_is_stopped_removes_nothing() {
+    let (disk, meta) = (SimDisk::new(), MemoryMeta::default());
+    let mut log = three_files(&disk, &meta).await;
+    let (fs, dir) = (disk.file_system(), Path::new("/data/audit"));
+    let asked = std::sync::atomic::AtomicU32::new(0);
+    for after in 0..4 {
+        asked.store(0, std::sync::atomic::Ordering::Relaxed);
+        let stop = || asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= after;
+        let outcome = log.purge_unless(&rules("pull_artifact", 99), act("root", 99), &meta, &stop).await;
+        assert!(matches!(outcome, Err(AuditError::Stopped)), "{after}: {outcome:?}");
+        let found = look(&fs, dir, &meta).await;
+        assert_eq!((found.entries, found.purged, found.broken), (15, 0, None));
+    }
+    assert_eq!(log.purge(&rules("pull_artifact", 99), act("root", 99), &meta).await.unwrap().purged, 6);
 }

@@ -1,0 +1,137 @@
+//! What the audit log tells over HTTP, and purging it.
+
+use serde_json::{Value, json};
+
+use super::Edge;
+use crate::world::until::until;
+
+const EXTS: &str = "/api/v2.0/auditlog-exts";
+
+async fn acts(edge: &Edge, q: &str) -> Vec<Value> {
+    edge.drain().await;
+    let answer = edge.admin("GET", &format!("{EXTS}?page_size=100&q={q}"), "", b"").await;
+    assert_eq!(answer.status, 200, "{q}: {answer:?}");
+    answer.json().as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn pulls_log_ins_and_refused_changes_are_told() {
+    let edge = Edge::start().await;
+    let manifest = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+    let kind = "Content-Type: application/vnd.oci.image.index.v1+json\r\n";
+    assert_eq!(edge.admin("PUT", "/v2/open/app/manifests/v1", kind, manifest).await.status, 201);
+    assert_eq!(edge.send("GET", "/v2/open/app/manifests/v1", "", b"").await.status, 200);
+    assert_eq!(edge.send("HEAD", "/v2/open/app/manifests/v1", "", b"").await.status, 200);
+    let pulls = acts(&edge, "operation=pull").await;
+    assert_eq!(pulls.len(), 1, "looking is no pull: {pulls:?}");
+    assert_eq!((&pulls[0]["resource"], &pulls[0]["username"]), (&json!("open/app:v1"), &json!("anonymous")));
+
+    assert_eq!(edge.admin("GET", "/service/token", "", b"").await.status, 200);
+    assert_eq!(edge.admin("GET", "/v2/", "", b"").await.status, 200);
+    assert_eq!(edge.send("GET", "/v2/", "Authorization: Basic ZXZlOnB3\r\n", b"").await.status, 401);
+    let form = b"grant_type=password&username=mallory&password=guess";
+    assert_eq!(edge.send("POST", "/service/token", "", form).await.status, 401);
+    let came = acts(&edge, "operation=login").await;
+    let came: Vec<_> =
+        came.iter().map(|one| (one["username"].as_str().unwrap(), one["operation_result"] == true)).collect();
+    assert_eq!(came, [("mallory", false), ("eve", false), ("admin", true)], "not every request with a password");
+
+    let token = edge.admin("GET", "/service/token?scope=repository:open/app:pull", "", b"").await.json();
+    let bearer = format!("Authorization: Bearer {}\r\n", token["token"].as_str().unwrap());
+    assert_eq!(edge.send("DELETE", "/v2/open/app/manifests/v1", &bearer, b"").await.status, 401);
+    assert_eq!(edge.send("DELETE", "/v2/open/app/manifests/v1", "", b"").await.status, 401);
+    let foreign = "Origin: https://evil.example\r\n";
+    assert_eq!(edge.admin("PUT", "/api/v2.0/configurations", foreign, b"{}").await.status, 403);
+    let refused = acts(&edge, "operation_result=false,operation=%7Bdelete%20update%7D").await;
+    let told: Vec<_> = refused.iter().map(|one| one["resource"].as_str().unwrap()).collect();
+    assert_eq!(told, ["/api/v2.0/configurations", "/v2/open/app/manifests/v1"], "who shows nothing is asked to log in");
+    let log = edge.admin("GET", "/api/v2.0/projects/open/auditlog-exts?q=operation=delete", "", b"").await;
+    assert_eq!(log.json()[0]["operation_result"], false, "the project's administrators see it: {log:?}");
+}
+
+#[tokio::test]
+async fn entries_are_listed_newest_first_in_pages_and_by_what_is_asked() {
+    let edge = Edge::start().await;
+    for n in 0..7 {
+        edge.push_blob("open/app", format!("{n}").as_bytes()).await;
+        let form = format!("grant_type=password&username=User{n}&password=x");
+        edge.send("POST", "/service/token", "", form.as_bytes()).await;
+    }
+    edge.drain().await;
+    let page = edge.admin("GET", &format!("{EXTS}?page=2&page_size=3&q=operation=login"), "", b"").await;
+    let ids: Vec<_> = page.json().as_array().unwrap().iter().map(|one| one["id"].as_i64().unwrap()).collect();
+    assert!(ids.len() == 3 && ids.windows(2).all(|pair| pair[0] > pair[1]), "{ids:?}");
+    assert_eq!(page.header("x-total-count"), Some("7"));
+    assert!(page.header("link").unwrap().contains("rel=\"prev\" , "), "{page:?}");
+    let oldest = edge.admin("GET", &format!("{EXTS}?sort=op_time&page_size=1&q=operation=login"), "", b"").await;
+    assert_eq!(oldest.json()[0]["username"], "User0");
+    for (q, count) in [
+        ("username=~uSER", 7),
+        ("username=User3", 1),
+        ("username=%7BUser1%20User2%7D", 2),
+        ("resource=~ser5,operation=~log", 1),
+        ("op_time=[2001-01-01T00:00:00~2002-01-01T00:00:00]", 0),
+        ("operation=login,op_time=[2001-01-01T00:00:00~]", 7),
+        ("operation=fly", 0),
+    ] {
+        assert_eq!(acts(&edge, q).await.len(), count, "{q}");
+    }
+    for bad in ["operation", "op_time=yesterday", "op_time=[a~b]", "username=[a~b]"] {
+        assert_eq!(edge.admin("GET", &format!("{EXTS}?q={bad}"), "", b"").await.status, 400, "{bad}");
+    }
+    assert_eq!(edge.send("GET", EXTS, "", b"").await.status, 401);
+    assert_eq!(edge.send("GET", "/api/v2.0/auditlog-exts/events", "", b"").await.status, 401);
+    let old = edge.admin("GET", "/api/v2.0/audit-logs?q=username=User3", "", b"").await;
+    assert!(old.json()[0].get("operation_result").is_none() && old.json()[0]["operation"] == "login");
+    assert_eq!(edge.admin("GET", "/api/v2.0/projects/none/auditlog-exts", "", b"").await.status, 404);
+    let events = edge.admin("GET", "/api/v2.0/auditlog-exts/events", "", b"").await.json();
+    assert_eq!(events[0]["event_type"], "create_artifact");
+}
+
+#[tokio::test]
+async fn a_purge_goes_on_without_who_asked_and_is_remembered() {
+    let edge = Edge::start().await;
+    let here = "/api/v2.0/system/purgeaudit";
+    for _ in 0..3 {
+        edge.admin("GET", "/service/token", "", b"").await;
+    }
+    edge.drain().await;
+    let plan = |kind: &str, cron: &str, dry: bool| {
+        let parameters = json!({ "audit_retention_hour": 0, "include_event_types": "login_user", "dry_run": dry });
+        json!({ "schedule": { "type": kind, "cron": cron }, "parameters": parameters }).to_string().into_bytes()
+    };
+    // Entries older than now: those of this very moment are not.
+    let clock = edge.app.clock();
+    let noted = clock.now();
+    until("the clock", || clock.now() > noted).await;
+    for (dry, left) in [(true, 3), (false, 0)] {
+        let begun = edge.admin("POST", &format!("{here}/schedule"), "", &plan("Manual", "", dry)).await;
+        assert_eq!(begun.status, 201, "{begun:?}");
+        let at = begun.header("location").unwrap().to_owned();
+        let audit = std::sync::Arc::clone(edge.app.parts.registry.upkeep_for_tests().audit());
+        until("the purge", || !audit.has_running_purges()).await;
+        let run = edge.admin("GET", &at, "", b"").await.json();
+        assert_eq!(
+            (&run["job_status"], &run["job_kind"], &run["job_name"]),
+            (&json!("Success"), &json!("MANUAL"), &json!("PURGE_AUDIT_LOG"))
+        );
+        let log = edge.admin("GET", &format!("{at}/log"), "", b"").await;
+        assert!(String::from_utf8_lossy(&log.body).contains("3 purged"), "{log:?}");
+        assert_eq!(edge.admin("PUT", &at, "", b"").await.status, 200, "it is over: nothing to stop");
+        assert_eq!(acts(&edge, "operation=login").await.len(), left);
+    }
+    assert_eq!(edge.admin("GET", here, "", b"").await.header("x-total-count"), Some("2"));
+    for absent in ["GET", "PUT"] {
+        assert_eq!(edge.admin(absent, &format!("{here}/99"), "", b"").await.status, 404);
+    }
+    assert_eq!(edge.admin("GET", &format!("{here}/99/log"), "", b"").await.status, 404);
+    assert_eq!(edge.send("POST", &format!("{here}/schedule"), "", &plan("Manual", "", true)).await.status, 401);
+    assert_eq!(edge.admin("GET", &format!("{here}/schedule"), "", b"").await.body, b"{}");
+    let made = edge.admin("POST", &format!("{here}/schedule"), "", &plan("Custom", "0 30 2 * * *", true)).await;
+    assert_eq!((made.status, made.header("location")), (201, Some("/api/v2.0/system/purgeaudit/0")));
+    let planned = edge.admin("GET", &format!("{here}/schedule"), "", b"").await.json();
+    assert_eq!((&planned["schedule"]["type"], &planned["job_kind"]), (&json!("Custom"), &json!("0 30 2 * * *")));
+    let ended = edge.admin("PUT", &format!("{here}/schedule"), "", br#"{"schedule":{"type":"None"}}"#).await;
+    assert_eq!(ended.status, 200);
+    assert_eq!(edge.admin("GET", &format!("{here}/schedule"), "", b"").await.body, b"{}");
+}
