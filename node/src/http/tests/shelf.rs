@@ -60,7 +60,7 @@ impl Edge {
 
     /// A person who is a guest of these parts of projects (`None`: of the whole).
     async fn guest(&self, name: &str, parts: &[(&str, Option<&str>)]) {
-        let verifier = self.app.parts.authenticator.new_verifier(&Secret::new(SECRET)).await.unwrap();
+        let verifier = self.app.parts.authenticator.new_verifier(&Secret::new(SECRET), None).await.unwrap();
         let act = Act { actor: "test".into(), at: Timestamp(5), request: "r".into(), via: Default::default() };
         let profile = Profile { email: format!("{name}@example.org"), real_name: name.into(), comment: String::new() };
         let directory = self.app.parts.registry.directory();

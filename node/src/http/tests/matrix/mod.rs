@@ -187,7 +187,12 @@ async fn who_may_do_what_in_every_way_on_everything() {
             let actor = world.actors[at].clone();
             let (target, headers) = ((row.target)(&world), actor.headers(changes));
             let body: &[u8] = if changes && row.method != "DELETE" { NO_BODY } else { b"" };
-            let status = world.edge.send(row.method, &target, &headers, body).await.status;
+            let answer = world.edge.send(row.method, &target, &headers, body).await;
+            let status = answer.status;
+            if let (202, Some(session)) = (status, answer.header("location")) {
+                // Sessions are few, and this one is nobody's any more.
+                world.edge.send("DELETE", session, &actor.headers(true), b"").await;
+            }
             let says = row.need.and_then(|need| expected(&actor, need, row.object, row.in_repository));
             if says.is_some_and(|says| !says.is(status)) || status >= 500 {
                 let object = row.object.title();
