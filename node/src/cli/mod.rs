@@ -4,6 +4,7 @@
 //! running program (clock, disk, serving) comes in as a [`Host`]: this room starts nothing itself. All output goes
 //! through [`terminal`].
 
+mod audit;
 mod completions;
 mod config;
 mod connection;
@@ -132,6 +133,9 @@ enum Command {
     Conflicts(record::Conflicts),
     /// Bring a deleted tag back, naming what it named last, or a deleted manifest whose bytes are here.
     Undelete(record::Undelete),
+    /// The log of what was done.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// The configuration.
     #[command(subcommand)]
     Config(config::Configuration),
@@ -211,6 +215,7 @@ fn dispatch(command: &Command, session: &mut Session<'_>) -> Result<Exit, Failur
         Command::Tag(tags) => tags.run(session),
         Command::Conflicts(conflicts) => conflicts.run(session),
         Command::Undelete(undelete) => undelete.run(session),
+        Command::Audit(audit) => audit.run(session),
         Command::Config(configuration) => configuration.run(session),
         Command::Completions(completions) => completions.run(session),
         Command::Version => version(session),

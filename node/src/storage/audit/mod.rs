@@ -17,10 +17,13 @@
 //! State: this room owns the directory `audit/` and the settings whose names begin with `audit.`.
 
 pub mod entry;
+mod export;
 pub mod handle;
 pub mod index;
 mod lines;
 pub mod log;
+#[cfg(test)]
+mod measure_tests;
 pub mod purge;
 pub mod runs;
 pub mod schedule;
@@ -35,6 +38,7 @@ use std::io;
 use super::meta::MetaError;
 
 pub use entry::{Chain, Draft, Entry, Outcome, Told};
+pub use export::export;
 pub use handle::{Audit, AuditParts};
 pub use index::{AuditIndex, Filter, Found, Order, Text};
 pub use log::{AuditLog, HEAD, Head};

@@ -1,0 +1,100 @@
+//! How long questions to the index of a large log take. Ignored: it takes minutes and wants a release build.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use protocol::Timestamp;
+use protocol::seam::FileSystem;
+
+use super::entry::{Draft, Entry, Told};
+use super::index::{AuditIndex, Filter, Order, Text};
+use super::log::AuditLog;
+use super::words::Resource;
+use crate::storage::health::Health;
+use crate::storage::meta::{Act, Operation};
+use crate::world::scratch::Scratch;
+use crate::world::{NoSync, RealDisk};
+
+const ENTRIES: u64 = 1_000_000;
+const PROJECTS: u64 = 200;
+const USERS: u64 = 500;
+/// Asked of each kind.
+const ASKED: u64 = 400;
+
+fn entry(n: u64) -> Entry {
+    let kinds = [
+        (Operation::Pull, Resource::Artifact),
+        (Operation::Create, Resource::Artifact),
+        (Operation::Login, Resource::User),
+    ];
+    let (operation, kind) = kinds[(n % 7 % 3) as usize];
+    let project = format!("project-{}", n * 7919 % PROJECTS);
+    let mut told = Told::done(operation, kind, format!("{project}/app:{}", n % 1000));
+    if kind == Resource::Artifact {
+        told = told.within(project.parse().unwrap());
+    } else if n % 5 == 0 {
+        told = told.refused("UNAUTHORIZED");
+    }
+    let actor = format!("user-{}", n * 104_729 % USERS).into();
+    Entry::new(
+        0,
+        None,
+        Draft { act: Act { actor, at: Timestamp(n * 1000), request: "r".into(), via: Default::default() }, told },
+    )
+}
+
+#[test]
+#[ignore = "a measurement: minutes, in a release build"]
+fn questions_to_a_million_entries() {
+    let dir = Scratch::new();
+    let fs: Arc<dyn FileSystem> = Arc::new(NoSync::<dyn FileSystem>::new(Arc::new(RealDisk)));
+    let begun = Instant::now();
+    let mut log = AuditLog::open(Arc::clone(&fs), dir.path("audit"), Health::new()).unwrap();
+    for from in (0..ENTRIES).step_by(1000) {
+        log.append((from..from + 1000).map(entry).collect()).unwrap();
+    }
+    println!("{ENTRIES} entries written in {:?}", begun.elapsed());
+    let begun = Instant::now();
+    let mut index = AuditIndex::new(fs, dir.path("audit"), false);
+    index.catch_up(log.head().seq).unwrap();
+    println!("index made in {:?}", begun.elapsed());
+    let ask = |what: &str, filter: &dyn Fn(u64) -> Filter, offset: &dyn Fn(u64) -> u64| {
+        let mut took: Vec<Duration> = Vec::new();
+        let mut found = 0;
+        for n in 0..ASKED {
+            let (filter, offset, begun) = (filter(n), offset(n), Instant::now());
+            let page = index.reader().unwrap().page(&filter, Order::NewestFirst, offset, 20).unwrap();
+            took.push(begun.elapsed());
+            found += page.entries.len();
+        }
+        took.sort_unstable();
+        let at = |share: usize| took[(took.len() - 1) * share / 100];
+        println!("{what}: p50 {:?}, p99 {:?}, most {:?}; {found} entries", at(50), at(99), at(100));
+        assert!(found > 0, "{what} found something");
+        at(99)
+    };
+    let first = |_: u64| 0;
+    let all = |_: u64| Filter::default();
+    let project = |n: u64| vec![format!("project-{}", n % PROJECTS).parse().unwrap()];
+    let user = |n: u64| Some(Text::Exactly(format!("user-{}", n % USERS)));
+    let most = Duration::from_millis(50);
+    assert!(ask("first page", &all, &first) <= most);
+    assert!(ask("any page", &all, &|n| n * 104_729 % (ENTRIES - 20)) <= most);
+    assert!(
+        ask("a project", &|n| Filter { projects: Some(project(n)), ..Filter::default() }, &|n| n % 50 * 20) <= most
+    );
+    assert!(ask("a user", &|n| Filter { username: user(n), ..Filter::default() }, &|n| n % 50 * 20) <= most);
+    let by = |n: u64| Filter { username: user(n), projects: Some(project(n)), ..Filter::default() };
+    let _ = ask("a user in a project", &by, &first);
+    let pulls = |_: u64| Filter { operations: Some(vec![Operation::Pull]), ..Filter::default() };
+    assert!(ask("pulls, any page", &pulls, &|n| n * 7919 % 200_000) <= most);
+    let hour = |n: u64| {
+        let from = n * 104_729 % (ENTRIES - 7200) * 1000;
+        Filter { since: Some(Timestamp(from)), until: Some(Timestamp(from + 3_600_000)), ..Filter::default() }
+    };
+    assert!(ask("an hour", &hour, &first) <= most);
+    let _ = ask("a user in an hour", &|n| Filter { username: user(n), ..hour(n) }, &first);
+    let part = |n: u64| Filter { username: Some(Text::Contains(format!("er-{}", n % USERS))), ..Filter::default() };
+    let _ = ask("part of a user's name", &part, &first);
+    let _ = ask("done ones", &|_| Filter { succeeded: Some(true), ..Filter::default() }, &first);
+}
