@@ -62,7 +62,8 @@ fn a_rebuild_replaces_the_metadata_only_by_a_whole_copy() {
         runtime().unwrap().block_on(async {
             let scope = Scope::new();
             let ground = Ground::open(&config, &World::real(), &scope).unwrap();
-            make_library(&ground.store, &*World::real().clock).await.unwrap();
+            let directory = Directory::open(Arc::clone(&ground.store), scope.clone()).await.unwrap();
+            directory.make_library(&*World::real().entropy).await.unwrap();
             ground.snapshots.take(World::real().clock.now()).await.unwrap();
             scope.stop(WORKERS_END).await;
             ground.engines.stop(WORKERS_END).await;

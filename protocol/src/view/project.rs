@@ -211,13 +211,10 @@ impl<K: Kept> View<K> {
         versions.retain(|version| version.void.is_none());
         versions.sort_by_key(|version| version.rank);
         versions.iter().rev().find_map(|version| {
-            match Value::read(topic.kind, records.get(&version.rank.id)?.value.as_deref()?).ok()? {
-                Value::Project(Project { name, nonce, life: Life::Open(settings) }) => {
-                    let settings = Settings { reopens: Some(closing), ..settings };
-                    Some((scope, Project { name, nonce, life: Life::Open(settings) }))
-                }
-                _ => None,
-            }
+            let said = Value::read(topic.kind, records.get(&version.rank.id)?.value.as_deref()?).ok()?;
+            let Value::Project(Project { name, nonce, life: Life::Open(settings) }) = said else { return None };
+            let settings = Settings { reopens: Some(closing), ..settings };
+            Some((scope, Project { name, nonce, life: Life::Open(settings) }))
         })
     }
 

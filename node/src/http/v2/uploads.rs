@@ -62,7 +62,7 @@ async fn mount(
     from: Option<&RepositoryName>,
 ) -> Result<Response, Error> {
     if let Some(from) = from {
-        wider_token_helps(call, permit.repository(), from).await?;
+        wider_token_helps(call, permit.repository(), from)?;
     }
     let outcome = call.registry().mount(permit, call.gate(), &call.principal, digest, from, &call.id).await;
     match outcome.map_err(|error| Error::upload(error, permit.repository()))? {
@@ -80,7 +80,7 @@ async fn mount(
 /// A token that was never asked for the source, shown by an account that may read it: another token makes the mount
 /// possible, so the client is told which. It learns its own account's right and nothing about the source. All others
 /// get a session, so one who asked and was not granted the source is not sent back for ever.
-async fn wider_token_helps(call: &Call, name: &RepositoryName, from: &RepositoryName) -> Result<(), Error> {
+fn wider_token_helps(call: &Call, name: &RepositoryName, from: &RepositoryName) -> Result<(), Error> {
     let asked = call.principal.scope_names(from);
     if asked || !call.gate().allows(&call.principal, Action::Pull, from) {
         return Ok(());

@@ -14,6 +14,9 @@ use super::writing::Writing;
 use crate::storage::meta::entry::{self, Amend, Amended, Entry, Write, is_governed};
 use crate::storage::meta::rows::{EntryRow, ProjectRow};
 
+/// What is said of a topic; `None`: it is deleted.
+type Word = (Topic, Option<Vec<u8>>);
+
 impl Writing<'_> {
     /// Brings the entries in line with the topics that changed.
     pub(super) fn follow_entries(&mut self, changed: &Changed) -> Result<(), Failure> {
@@ -60,7 +63,7 @@ impl Writing<'_> {
             return Ok(Amended::Stale);
         }
         // What may be refused is found out before the first write.
-        let mut says: Vec<(Topic, Option<Vec<u8>>)> = Vec::new();
+        let mut says: Vec<Word> = Vec::new();
         for write in &amend.writes {
             says.push(match write {
                 Write::Put(topic, value) => (topic.clone(), Some(value.clone())),
@@ -92,11 +95,7 @@ impl Writing<'_> {
     }
 
     /// What closes a project, with a census of what is in it.
-    fn closing(
-        &mut self,
-        name: &ProjectName,
-        full: bool,
-    ) -> Result<Result<(Topic, Option<Vec<u8>>), Amended>, Failure> {
+    fn closing(&mut self, name: &ProjectName, full: bool) -> Result<Result<Word, Amended>, Failure> {
         let Some(scope) = self.meant(name)? else { return Ok(Err(Amended::Unknown)) };
         let prefix = tables::join(&[name.as_str().as_bytes(), b"/"]);
         let mut repositories = 0;
@@ -117,7 +116,7 @@ impl Writing<'_> {
     }
 }
 
-fn said(scope: ScopeId, project: Project) -> (Topic, Option<Vec<u8>>) {
+fn said(scope: ScopeId, project: Project) -> Word {
     (Topic::project(scope), Some(Value::Project(project).encode()))
 }
 
