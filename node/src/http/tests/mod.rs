@@ -5,6 +5,7 @@ mod connections;
 mod content;
 mod login;
 mod operation;
+mod sessions;
 
 use std::sync::Arc;
 use std::time::Duration;
