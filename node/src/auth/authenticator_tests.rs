@@ -431,7 +431,7 @@ async fn nobody_gives_a_robot_what_they_have_not() {
     let pull = Permission::from_words("repository", "pull").unwrap();
     let push = Permission::from_words("repository", "push").unwrap();
     let gives =
-        |who, permission, place: &str| house.directory.read(|book| rights::may_give(book, who, permission, place));
+        |who, permission, place: &str| house.directory.read(|book| rights::may_hand_on(book, who, permission, place));
     let places = ["/", "*", shop.as_str(), bank.as_str()];
     let all = |who, permission| places.map(|place| gives(who, permission, place));
     assert_eq!(all(Kind::User(USER_ADMIN), push), [true; 4]);

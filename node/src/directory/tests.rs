@@ -1,1 +1,268 @@
-//! The directory over a real store.
+//! Stories of the directory over a real store.
+
+use proptest::prelude::*;
+use protocol::record::governed::{Entity, MemberKey, User};
+use protocol::record::value::Value;
+use protocol::record::{Kind, RecordKey};
+use protocol::view::Topic;
+use protocol::{ProjectName, Timestamp};
+
+use super::*;
+use crate::storage::blobs::memory::MemoryBlobs;
+use crate::storage::meta::memory::MemoryMeta;
+use crate::storage::meta::{Entry, MetaStore, Write, tests_author};
+use crate::storage::uploads::tests::Yard;
+use crate::workers::Scope;
+
+/// A directory over an engine that forgets.
+struct House {
+    directory: Arc<Directory>,
+    store: Arc<Store>,
+    _yard: Yard,
+}
+
+impl House {
+    async fn new() -> Self {
+        let yard = Yard::new();
+        let blobs = Arc::new(MemoryBlobs::new(Arc::new(yard.clock.clone())));
+        let store = yard.store(Arc::new(MemoryMeta::default()), blobs);
+        Self { directory: Directory::open(Arc::clone(&store), Scope::new()).await.unwrap(), store, _yard: yard }
+    }
+
+    async fn again(&self) -> Arc<Directory> {
+        Directory::open(Arc::clone(&self.store), Scope::new()).await.unwrap()
+    }
+
+    async fn change<T>(
+        &self,
+        decide: impl Fn(&mut Draft<'_>) -> Result<T, DirectoryError>,
+    ) -> Result<T, DirectoryError> {
+        self.directory.change(&act(), decide).await
+    }
+
+    async fn person(&self, name: &str) -> Result<u32, DirectoryError> {
+        let profile = Profile { email: format!("{name}@example.org"), ..Profile::default() };
+        self.change(|draft| draft.create_user(name, &profile, false, vec![1])).await
+    }
+
+    async fn project(&self, name: &str) -> ProjectName {
+        let new = new_project(name, 7);
+        self.change(|draft| draft.create_project(&new)).await.unwrap();
+        new.name
+    }
+}
+
+fn act() -> Act {
+    Act { actor: "test".into(), at: Timestamp(5), request: "r".into(), via: Via::default() }
+}
+
+fn new_project(name: &str, nonce: u8) -> NewProject {
+    let (name, metadata, nonce) = (name.parse().unwrap(), Metadata::new(), [nonce; 16]);
+    NewProject { name, public: false, sparse: false, metadata, owner: None, quota: None, nonce }
+}
+
+fn member(entity: Entity) -> MemberKey {
+    MemberKey { entity, repositories: None }
+}
+
+#[tokio::test]
+async fn ids_are_never_given_out_again_also_after_a_restart() {
+    let house = House::new().await;
+    let first = house.person("ann").await.unwrap();
+    house.change(|draft| draft.delete_user(first).or(Ok(()))).await.unwrap();
+    let second = house.person("ben").await.unwrap();
+    house.change(|draft| draft.delete_user(second)).await.unwrap();
+    let profile = Profile { email: "c@example.org".into(), ..Profile::default() };
+    let again = house.again().await;
+    let third = again.change(&act(), |draft| draft.create_user("ann2", &profile, false, vec![])).await;
+    assert_eq!(third.map_err(|error: DirectoryError| error.to_string()), Ok(second + 1));
+}
+
+#[tokio::test]
+async fn names_and_addresses_are_one_persons() {
+    let house = House::new().await;
+    house.person("ann").await.unwrap();
+    for taken in ["ann", "ANN"] {
+        assert!(matches!(house.person(taken).await, Err(DirectoryError::Exists(_))), "{taken}");
+    }
+    let same = Profile { email: "Ann@Example.org".into(), ..Profile::default() };
+    let other = house.change(|draft| draft.create_user("ben", &same, false, vec![])).await;
+    assert!(matches!(other, Err(DirectoryError::Exists(_))));
+    for bad in ["", "a b", "a:b", "a$b", "a+b", "a\0", "anonymous", "Portolan"] {
+        assert!(matches!(house.person(bad).await, Err(DirectoryError::Invalid(_))), "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_built_in_administrator_stays() {
+    let house = House::new().await;
+    assert_eq!(house.person("root").await.unwrap(), USER_ADMIN);
+    let refused = [
+        house.change(|draft| draft.delete_user(USER_ADMIN)).await,
+        house.change(|draft| draft.set_disabled(USER_ADMIN, true)).await,
+        house.change(|draft| draft.set_administrator(USER_ADMIN, false)).await,
+    ];
+    assert!(refused.iter().all(|outcome| matches!(outcome, Err(DirectoryError::Refused(_)))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn memberships_die_with_whom_they_are_of() {
+    let house = House::new().await;
+    house.person("root").await.unwrap();
+    let (ann, shop) = (house.person("ann").await.unwrap(), house.project("shop").await);
+    let crew = house.change(|draft| draft.create_group("crew", 3, "")).await.unwrap();
+    house.change(|draft| draft.set_group_members(crew, [ann].into())).await.unwrap();
+    for entity in [Entity::User(ann), Entity::Group(crew)] {
+        house.change(|draft| draft.add_member(&shop, &member(entity), 2)).await.unwrap();
+    }
+    let members = || house.directory.read(|book| book.members(&book.project(&shop).unwrap().scope).count());
+    let mine = || house.directory.read(|book| book.memberships(&book.project(&shop).unwrap().scope, ann).count());
+    assert_eq!((members(), mine()), (2, 2));
+    house.change(|draft| draft.delete_group(crew)).await.unwrap();
+    assert_eq!((members(), mine()), (1, 1));
+    house.change(|draft| draft.delete_user(ann)).await.unwrap();
+    assert_eq!((members(), mine()), (0, 0));
+    assert_eq!(house.directory.verifier(ann).await.unwrap(), None, "nor is the password kept");
+}
+
+#[tokio::test]
+async fn what_must_end_log_ins_raises_the_generation() {
+    let house = House::new().await;
+    house.person("root").await.unwrap();
+    let ann = house.person("ann").await.unwrap();
+    let generation = || house.directory.read(|book| book.user_by_id(ann).unwrap().is.generation);
+    let mut seen = vec![generation()];
+    house.change(|draft| draft.set_verifier(ann, vec![2])).await.unwrap();
+    seen.push(generation());
+    house.change(|draft| draft.set_disabled(ann, true)).await.unwrap();
+    seen.push(generation());
+    house.change(|draft| draft.set_disabled(ann, false)).await.unwrap();
+    house.change(|draft| draft.set_administrator(ann, true)).await.unwrap();
+    assert_eq!(generation(), seen[2], "what gives ends nothing");
+    house.change(|draft| draft.set_administrator(ann, false)).await.unwrap();
+    seen.push(generation());
+    assert_eq!(seen, [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_person_said_in_a_projects_scope_is_nobody() {
+    let mesh = MeshId::of(&tests_author().key());
+    let mut book = Book::new(mesh);
+    let scope = protocol::record::ScopeId::project(&mesh, &"shop".parse().unwrap(), &[7; 16]);
+    let value = Value::User(User { id: 9, administrator: true, ..User::default() });
+    for (at, scope, there) in [(1, scope, false), (2, book.mesh_wide(), true)] {
+        let topic = Topic { scope, kind: Kind::USER, key: RecordKey::named("eve") };
+        book.take(Entry { at, topic, value: Some(value.clone()) });
+        assert_eq!((book.user("eve").is_some(), book.user_by_id(9).is_some()), (there, there));
+    }
+}
+
+#[tokio::test]
+async fn a_change_decided_on_an_old_book_is_decided_again() {
+    let house = House::new().await;
+    let other = house.again().await;
+    house.person("ann").await.unwrap();
+    // The other has not heard of ann: its first try is stale, its second sees her.
+    let profile = Profile { email: "other@example.org".into(), ..Profile::default() };
+    let tries = std::sync::atomic::AtomicUsize::new(0);
+    let outcome: Result<u32, DirectoryError> = other
+        .change(&act(), |draft| {
+            tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            draft.create_user("ann", &profile, false, vec![])
+        })
+        .await;
+    assert!(matches!(outcome, Err(DirectoryError::Exists(_))), "{outcome:?}");
+    assert_eq!(tries.into_inner(), 2);
+    let considered: Result<u32, DirectoryError> =
+        other.consider(|draft| draft.create_user("ben", &profile, false, vec![]));
+    assert!(considered.is_ok() && other.read(|book| book.user("ben").is_none()), "asked, not done");
+    // Nothing but a Write of the store changes it.
+    let topic = Topic { scope: other.read(Book::mesh_wide), kind: Kind::USER, key: RecordKey::named("ann") };
+    let amend =
+        Amend { at: 0, writes: vec![Write::Delete(topic)], local: vec![], tell: vec![], due: Timestamp(9), act: act() };
+    assert_eq!(MetaStore::amend(house.store.meta(), amend).await.unwrap(), Amended::Stale);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Person(u8),
+    Leave(u8),
+    Disable(u8, bool),
+    Group(u8),
+    Rename(u8, u8),
+    Crew(u8, Vec<u8>),
+    Disband(u8),
+    Join(bool, u8, u8),
+    Part(u8),
+    Project(u8),
+    Close(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let n = || 0..4_u8;
+    prop_oneof![
+        n().prop_map(Step::Person),
+        n().prop_map(Step::Leave),
+        (n(), any::<bool>()).prop_map(|(n, out)| Step::Disable(n, out)),
+        n().prop_map(Step::Group),
+        (n(), n()).prop_map(|(a, b)| Step::Rename(a, b)),
+        (n(), prop::collection::vec(n(), 0..3)).prop_map(|(group, who)| Step::Crew(group, who)),
+        n().prop_map(Step::Disband),
+        (any::<bool>(), n(), n()).prop_map(|(person, who, role)| Step::Join(person, who, role)),
+        n().prop_map(Step::Part),
+        n().prop_map(Step::Project),
+        n().prop_map(Step::Close),
+    ]
+}
+
+impl House {
+    /// Whether it may be done or not: what comes of it is in the book.
+    async fn take(&self, step: &Step, nonce: u8) {
+        let project: ProjectName = "shop0".parse().unwrap();
+        let done = match step {
+            Step::Person(n) => self.person(&format!("p{n}")).await.map(drop),
+            Step::Leave(n) => self.change(|draft| draft.delete_user(u32::from(*n))).await,
+            Step::Disable(n, out) => self.change(|draft| draft.set_disabled(u32::from(*n), *out)).await,
+            Step::Group(n) => self.change(|draft| draft.create_group(&format!("g{n}"), 3, "")).await.map(drop),
+            Step::Rename(a, b) => self.change(|draft| draft.rename_group(u32::from(*a), &format!("g{b}"))).await,
+            Step::Crew(group, who) => {
+                let who: std::collections::BTreeSet<_> = who.iter().map(|n| u32::from(*n)).collect();
+                self.change(|draft| draft.set_group_members(u32::from(*group), who.clone())).await
+            }
+            Step::Disband(n) => self.change(|draft| draft.delete_group(u32::from(*n))).await,
+            Step::Join(person, who, role) => {
+                let who = u32::from(*who);
+                let entity = if *person { Entity::User(who) } else { Entity::Group(who) };
+                self.change(|draft| draft.add_member(&project, &member(entity), u32::from(*role))).await.map(drop)
+            }
+            Step::Part(n) => self.change(|draft| draft.remove_member(&project, u32::from(*n))).await,
+            Step::Project(n) => {
+                let new = new_project(&format!("shop{n}"), nonce);
+                self.change(|draft| draft.create_project(&new)).await.map(drop)
+            }
+            Step::Close(n) => {
+                let name = format!("shop{n}").parse().unwrap();
+                self.change(|draft| draft.delete_project(&name, true)).await
+            }
+        };
+        assert!(!matches!(done, Err(DirectoryError::Meta(_) | DirectoryError::Contended)), "{step:?}: {done:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn the_book_is_what_one_opened_anew_would_be(steps in prop::collection::vec(step(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let house = House::new().await;
+            for (n, step) in steps.iter().enumerate() {
+                house.take(step, n as u8).await;
+            }
+            let again = house.again().await;
+            let text = |directory: &Directory| directory.read(|book| format!("{book:#?}"));
+            assert_eq!(text(&house.directory), text(&again));
+        });
+    }
+}

@@ -106,7 +106,7 @@ fn is_shut_out(book: &Book, who: Kind) -> bool {
 /// Whether `who` may give a robot a permission over a namespace of its record: one may give what one has oneself, and
 /// what everyone may do in a public project is nobody's to give.
 #[must_use]
-pub fn may_give(book: &Book, who: Kind, permission: Permission, namespace: &str) -> bool {
+pub fn may_hand_on(book: &Book, who: Kind, permission: Permission, namespace: &str) -> bool {
     const READ_METADATA: Permission = Permission::new(Resource::Metadata, super::Verb::Read);
     const LIST_METADATA: Permission = Permission::new(Resource::Metadata, super::Verb::List);
     if is_administrator(book, who) {

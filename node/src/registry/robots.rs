@@ -10,7 +10,7 @@ use protocol::ProjectName;
 use super::Registry;
 use crate::auth::{Authenticator, Kind, Secret, robot_secret_kept};
 use crate::directory::{self, Book, DirectoryError, RobotChange, RobotEntry};
-use crate::policy::rights::{EVERYWHERE, SYSTEM, may_give, robot_permission};
+use crate::policy::rights::{EVERYWHERE, SYSTEM, may_hand_on, robot_permission};
 use crate::policy::roles::{PROJECT_VOCABULARY, SYSTEM_VOCABULARY};
 use crate::policy::{Permission, RobotPermit};
 
@@ -113,7 +113,7 @@ fn check_gifts(project: Option<&ProjectName>, gifts: &[Gift]) -> Result<(), Dire
 /// Whether `giver` may give all this, and each project is there.
 fn check_giver<'g>(book: &Book, giver: Kind, gifts: impl IntoIterator<Item = &'g Gift>) -> Result<(), DirectoryError> {
     for Gift { namespace, permission } in gifts {
-        if !may_give(book, giver, *permission, namespace) {
+        if !may_hand_on(book, giver, *permission, namespace) {
             return Err(DirectoryError::Refused(format!(
                 "this account does not hold {permission} in {namespace} itself, so it can't give it"
             )));
@@ -230,7 +230,7 @@ impl Registry {
             // Who has its secret is the robot.
             let gifts = gifts_of(robot);
             gifts.iter().try_for_each(|Gift { namespace, permission }| {
-                let may = may_give(draft.book, permit.holder(), *permission, namespace);
+                let may = may_hand_on(draft.book, permit.holder(), *permission, namespace);
                 let why = || DirectoryError::Refused("this robot may do more than this account".into());
                 if may { Ok(()) } else { Err(why()) }
             })?;

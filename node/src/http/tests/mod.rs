@@ -9,6 +9,7 @@ mod matrix;
 mod operation;
 mod settings;
 mod shelf;
+mod sessions;
 
 use std::sync::Arc;
 use std::time::Duration;

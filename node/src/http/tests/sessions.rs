@@ -1,0 +1,70 @@
+//! Sessions of browsers: how they begin, what a page of another site can't do with them, and how they end.
+
+use super::{Answer, Edge, PASSWORD, basic};
+
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+
+async fn log_in(edge: &Edge, headers: &str, password: &str) -> Answer {
+    let form = format!("principal=admin&password={}", password.replace(' ', "+"));
+    edge.send("POST", "/c/login", &format!("{FORM}{headers}"), form.as_bytes()).await
+}
+
+/// The cookie of an answer, as a browser sends it back.
+fn cookie(answer: &Answer) -> String {
+    let pair = answer.header("set-cookie").unwrap().split(';').next().unwrap();
+    format!("Cookie: other=1; {pair}\r\n")
+}
+
+#[tokio::test]
+async fn a_session_begins_under_a_new_name_and_the_one_of_before_ends() {
+    let edge = Edge::start().await;
+    let planted = log_in(&edge, "Cookie: sid=planted\r\n", PASSWORD).await;
+    assert_eq!(planted.status, 200);
+    let set = planted.header("set-cookie").unwrap();
+    assert!(!set.contains("planted") && set.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{set}");
+    let first = cookie(&planted);
+    assert_eq!(edge.send("GET", "/api/v2.0/users/current", &first, b"").await.json()["username"], "admin");
+    assert_eq!(edge.send("GET", "/api/v2.0/users/current", "Cookie: sid=planted\r\n", b"").await.status, 401);
+    let second = cookie(&log_in(&edge, &first, PASSWORD).await);
+    assert_ne!(first, second);
+    assert_eq!(edge.send("GET", "/api/v2.0/users/current", &first, b"").await.status, 401);
+    assert_eq!(edge.send("GET", "/v2/", &second, b"").await.status, 401, "it is for browsers alone");
+    let out = edge.send("GET", "/c/log_out", &second, b"").await;
+    assert!(out.header("set-cookie").unwrap().contains("sid=; ") && out.head.contains("Max-Age=0"));
+    assert_eq!(edge.send("GET", "/api/v2.0/users/current", &second, b"").await.status, 401);
+}
+
+#[tokio::test]
+async fn what_changes_something_needs_the_second_token_and_our_own_page() {
+    let edge = Edge::start().await;
+    let session = cookie(&log_in(&edge, "", PASSWORD).await);
+    let other = log_in(&edge, "", PASSWORD).await.header("x-harbor-csrf-token").unwrap().to_owned();
+    let own = edge.send("GET", "/api/v2.0/users/current", &session, b"").await;
+    let own = own.header("x-harbor-csrf-token").unwrap().to_owned();
+    let body = br#"{"group_name":"crew","group_type":3}"#;
+    let post = async |headers: String| edge.send("POST", "/api/v2.0/usergroups", &headers, body).await.status;
+    assert_eq!(post(session.clone()).await, 403, "none");
+    assert_eq!(post(format!("{session}X-Harbor-CSRF-Token: {other}\r\n")).await, 403, "of another session");
+    let right = format!("{session}X-Harbor-CSRF-Token: {own}\r\n");
+    assert_eq!(post(format!("{right}Origin: https://evil.example\r\n")).await, 403, "from another page");
+    assert_eq!(post(format!("{right}Origin: http://reg.example\r\n")).await, 201);
+    assert_eq!(log_in(&edge, "Origin: https://evil.example\r\n", PASSWORD).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_wrong_password_begins_nothing_and_a_new_one_ends_all() {
+    let edge = Edge::start().await;
+    let wrong = log_in(&edge, "", "wrong").await;
+    assert_eq!((wrong.status, wrong.header("set-cookie"), wrong.header("www-authenticate")), (401, None, None));
+    let session = cookie(&log_in(&edge, "", PASSWORD).await);
+    let body = format!(r#"{{"old_password":"{PASSWORD}","new_password":"Boat-Swain-4711"}}"#);
+    let set = edge.send("PUT", "/api/v2.0/users/1/password", &basic(), body.as_bytes()).await;
+    assert_eq!(set.status, 200, "{set:?}");
+    assert_eq!(edge.send("GET", "/api/v2.0/users/current", &session, b"").await.status, 401);
+    assert_eq!(log_in(&edge, "", PASSWORD).await.status, 401);
+    for _ in 0..6 {
+        log_in(&edge, "", "wrong").await;
+    }
+    let slow = log_in(&edge, "", "wrong").await;
+    assert_eq!((slow.status, slow.header("retry-after").is_some()), (429, true));
+}
