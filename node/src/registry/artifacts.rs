@@ -464,7 +464,7 @@ impl Registry {
     }
 
     /// Deletes an artifact with its tags, what speaks about it, and the children of an index that have no tag of their
-    /// own. What goes with it goes first, so that one who tries again after a failure comes to the same end.
+    /// own. What another index keeps alive keeps what speaks about it.
     ///
     /// # Errors
     /// [`ShelfError::UnknownArtifact`], [`ShelfError::NotHome`].
@@ -477,40 +477,35 @@ impl Registry {
     ) -> Result<(), ShelfError> {
         proven(permit, DELETE, name)?;
         let root = self.resolve(name, reference).await?;
-        let mut doomed = vec![(root.digest, 0_usize)];
-        let mut at = 0;
-        while let Some((digest, depth)) = doomed.get(at).copied() {
-            at += 1;
-            if depth >= MAX_DEPTH {
-                continue;
-            }
-            let mut next = Vec::new();
-            for accessory in self.speaking_about(name, &digest, MAX_ACCESSORIES).await? {
-                next.push(accessory.digest);
-            }
-            for child in self.children(name, &digest).await? {
-                if self.store.meta().tags_of(name, &child, 1).await.map_err(Fault::from)?.is_empty() {
-                    next.push(child);
-                }
-            }
-            next.retain(|digest| doomed.iter().all(|(other, _)| other != digest));
-            doomed.extend(next.into_iter().map(|digest| (digest, depth + 1)));
-            if doomed.len() > MAX_LOOKED {
-                return Err(ShelfError::TooMany { what: "artifacts", most: MAX_LOOKED });
-            }
-        }
         self.store.make_room();
-        for (digest, depth) in doomed.into_iter().rev() {
+        let mut doomed = vec![(root.digest, 0_usize)];
+        while let Some((digest, depth)) = doomed.pop() {
+            let goes_along = if depth < MAX_DEPTH { self.goes_along(name, &digest).await? } else { Vec::new() };
             let act = self.act(permit.actor(), request);
             let gone = self.store.meta().delete_manifest(name, &digest, self.store.due(), act).await;
             match gone.map_err(Fault::from)? {
-                DeletedManifest::Done { .. } => {}
+                DeletedManifest::Done { kept_by: None, .. } => {
+                    doomed.extend(goes_along.into_iter().map(|digest| (digest, depth + 1)));
+                }
+                DeletedManifest::Done { kept_by: Some(_), .. } => {}
                 DeletedManifest::Absent if depth > 0 => {}
                 DeletedManifest::Absent => return Err(ShelfError::UnknownArtifact),
                 DeletedManifest::NotHome(site) => return Err(ShelfError::NotHome(site)),
             }
         }
         Ok(())
+    }
+
+    /// What goes with an artifact: what speaks about it, and its children that have no tag.
+    async fn goes_along(&self, name: &RepositoryName, digest: &Digest) -> Result<Vec<Digest>, ShelfError> {
+        let accessories = self.speaking_about(name, digest, MAX_ACCESSORIES).await?;
+        let mut goes: Vec<Digest> = accessories.into_iter().map(|accessory| accessory.digest).collect();
+        for child in self.children(name, digest).await? {
+            if self.store.meta().tags_of(name, &child, 1).await.map_err(Fault::from)?.is_empty() {
+                goes.push(child);
+            }
+        }
+        Ok(goes)
     }
 
     async fn children(&self, name: &RepositoryName, digest: &Digest) -> Result<Vec<Digest>, ShelfError> {

@@ -68,7 +68,9 @@ impl Filter {
         if text.len() > MAX_LENGTH {
             return Err(error::bad_request(format!("q has at most {MAX_LENGTH} bytes")));
         }
-        let decoded = query::decode(text);
+        // A plus the first decoding left is one: media types have them.
+        let kept = text.replace('+', "%2B");
+        let decoded = query::decode(&kept);
         let text = decoded.as_deref().unwrap_or(text);
         for term in text.split(',') {
             let Some((key, value)) = term.split_once('=').filter(|(key, value)| !key.is_empty() && !value.is_empty())
@@ -310,6 +312,8 @@ mod tests {
     #[test]
     fn a_second_encoding_is_taken_off() {
         assert_eq!(filter("tags%3Dnil").unwrap().get("tags"), Some(&Pattern::Exact("nil".into())));
+        assert_eq!(filter("a=x%2By").unwrap().get("a"), Some(&Pattern::Exact("x+y".into())));
+        assert_eq!(filter("a=x+y").unwrap().get("a"), Some(&Pattern::Exact("x+y".into())));
         assert_eq!(filter("a=100%").unwrap().get("a"), Some(&Pattern::Exact("100%".into())));
     }
 

@@ -184,6 +184,7 @@ async fn an_artifact_tells_what_its_manifest_and_config_say() {
         ("base%3D*", vec![index, report, child, image]),
         ("base%3D*,tags%3Dnil", vec![report, child]),
         ("media_type%3Dapplication/vnd.oci.image.config.v1%2Bjson", vec![image]),
+        ("media_type%3D~image.config.v1%2Bj", vec![image]),
         ("labels%3D(1%202)", vec![]),
     ] {
         let found = edge.get(&format!("{at}?q={}", q.replace('%', "%25"))).await;
@@ -240,12 +241,24 @@ async fn a_deleted_artifact_takes_along_what_speaks_about_it_and_what_it_was_mad
         manifests.push(json!({ "mediaType": MANIFEST, "digest": digest, "size": size }));
     }
     let body = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests });
-    let index = edge.put_manifest("shop/till", Some("both"), INDEX, &body).await;
+    let kept = edge.push_image("shop/till", None, "kept").await;
+    let about_kept = edge.push_accessory("shop/till", &kept).await;
+    let size = edge.admin("GET", &format!("/v2/shop/till/manifests/{kept}"), "", b"").await.body.len();
+    for (tag, also) in [("both", Some(&body)), ("keeper", None)] {
+        let mut manifests = also.map_or(json!([]), |body| body["manifests"].clone());
+        manifests.as_array_mut().unwrap().push(json!({ "mediaType": MANIFEST, "digest": kept, "size": size }));
+        let body = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests });
+        edge.put_manifest("shop/till", Some(tag), INDEX, &body).await;
+    }
+    let index = edge.get("/projects/shop/repositories/till/artifacts/both").await.json();
+    let index: Digest = index["digest"].as_str().unwrap().parse().unwrap();
     let report = edge.push_accessory("shop/till", &index).await;
     let about_report = edge.push_accessory("shop/till", &report).await;
     let at = "/projects/shop/repositories/till/artifacts";
     assert_eq!(edge.status("DELETE", &format!("{at}/both"), &Value::Null).await, 200);
-    for (digest, status) in [(index, 404), (report, 404), (about_report, 404), (child, 404), (image, 200)] {
+    for (digest, status) in
+        [(index, 404), (report, 404), (about_report, 404), (child, 404), (image, 200), (kept, 200), (about_kept, 200)]
+    {
         assert_eq!(edge.get(&format!("{at}/{digest}")).await.status, status, "{digest}");
     }
     assert_eq!(edge.status("DELETE", &format!("{at}/both"), &Value::Null).await, 404);
