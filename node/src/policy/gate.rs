@@ -6,7 +6,7 @@ use protocol::{ProjectName, RepositoryName};
 
 use super::permission::{Permission, Resource, Verb};
 use super::rights::{self, On};
-use super::{AdminPermit, CatalogPermit, CreateProject, Permit, ProjectPermit, Right, Sight, SystemPermit};
+use super::{AdminPermit, CatalogPermit, CreateProject, Permit, ProjectPermit, ProjectSight, Right, SystemPermit};
 use crate::auth::{Action, Kind, Principal, Scope};
 use crate::directory::{Directory, ProjectEntry};
 
@@ -158,9 +158,9 @@ impl Gate {
 
     /// What the account may see. A token of registry clients says nothing about projects: it sees what anyone does.
     #[must_use]
-    pub const fn sight(&self, principal: &Principal) -> Sight {
+    pub const fn sight_of_projects(&self, principal: &Principal) -> ProjectSight {
         let all = principal.scope_allows_administration();
-        Sight { kind: if all { principal.kind() } else { Kind::Anonymous } }
+        ProjectSight { kind: if all { principal.kind() } else { Kind::Anonymous } }
     }
 
     /// A permit for something with the whole system.

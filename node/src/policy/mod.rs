@@ -88,11 +88,11 @@ impl CatalogPermit {
 
 /// What someone may see: of many things, each is asked about by itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Sight {
+pub struct ProjectSight {
     kind: Kind,
 }
 
-impl Sight {
+impl ProjectSight {
     /// Whose it is.
     #[must_use]
     pub const fn holder(&self) -> Kind {

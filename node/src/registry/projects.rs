@@ -9,7 +9,7 @@ use protocol::record::governed::{Metadata, Quota};
 use super::{Fault, Registry, members};
 use crate::auth::Kind;
 use crate::directory::{self, Book, DirectoryError, ProjectEntry};
-use crate::policy::{AdminPermit, CreateProject, ProjectPermit, Sight};
+use crate::policy::{AdminPermit, CreateProject, ProjectPermit, ProjectSight};
 use crate::storage::meta::Act;
 
 /// A project someone wants.
@@ -119,7 +119,11 @@ impl Registry {
 
     /// The projects someone may see and `wants`, by name. Asks what is wanted first: it costs less than what may be seen.
     #[must_use]
-    pub fn seen_projects(&self, sight: &Sight, wants: impl Fn(&Book, &ProjectEntry) -> bool) -> Vec<Arc<ProjectEntry>> {
+    pub fn seen_projects(
+        &self,
+        sight: &ProjectSight,
+        wants: impl Fn(&Book, &ProjectEntry) -> bool,
+    ) -> Vec<Arc<ProjectEntry>> {
         self.directory.read(|book| {
             let wanted = book.projects().filter(|project| wants(book, project));
             wanted.filter(|project| sight.sees(book, &project.name)).cloned().collect()
@@ -130,7 +134,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Fault`].
-    pub async fn about_project(&self, sight: &Sight, project: &ProjectEntry) -> Result<AboutProject, Fault> {
+    pub async fn about_project(&self, sight: &ProjectSight, project: &ProjectEntry) -> Result<AboutProject, Fault> {
         let repositories = self.project_totals(&project.name).await?.repositories;
         Ok(self.directory.read(|book| AboutProject {
             owner: book.user(&project.settings.owner).map(|owner| owner.is.id),

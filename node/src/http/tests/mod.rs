@@ -5,6 +5,7 @@ mod connections;
 mod content;
 mod login;
 mod operation;
+mod projects;
 
 use std::sync::Arc;
 use std::time::Duration;
