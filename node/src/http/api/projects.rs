@@ -49,7 +49,7 @@ pub(super) async fn answer(operation: Op, ask: &mut Ask<'_>) -> Result<Response,
         Op::GetLabelByID => labels::get(ask),
         Op::UpdateLabel => labels::update(ask).await,
         Op::DeleteLabel => labels::delete(ask).await,
-        _ => Err(error::no_route()),
+        other => Err(Error::internal(format!("{other:?} is no operation of this file"))),
     }
 }
 

@@ -7,9 +7,10 @@ mod content;
 mod login;
 mod matrix;
 mod operation;
+mod projects;
+mod sessions;
 mod settings;
 mod shelf;
-mod sessions;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -58,7 +58,7 @@ async fn projects_are_made_once_and_by_administrators() {
     let body = br#"{"project_name":"shop","metadata":{"public":"true"}}"#;
     assert_eq!(edge.send("POST", "/api/v2.0/projects", "", body).await.status, 401);
     let made = edge.admin("POST", "/api/v2.0/projects", "", body).await;
-    assert_eq!((made.status, made.header("location")), (201, Some("/api/v2.0/projects/2")));
+    assert_eq!((made.status, made.header("location")), (201, Some("/api/v2.0/projects/1")));
     assert_eq!(edge.admin("POST", "/api/v2.0/projects", "", body).await.status, 409);
     let foreign = edge.admin("POST", "/api/v2.0/projects", "Origin: https://evil.example\r\n", body).await;
     assert_eq!(foreign.status, 403);

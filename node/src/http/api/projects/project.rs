@@ -19,7 +19,7 @@ use crate::http::api::paged::Paged;
 use crate::http::api::q::{Field, SortKey};
 use crate::http::error::Error;
 use crate::policy::roles::{DEVELOPER, GUEST, LIMITED_GUEST, MAINTAINER, PROJECT_ADMIN};
-use crate::policy::{On, Permission, ProjectSight, Resource, Verb};
+use crate::policy::{Denied, On, Permission, ProjectSight, Resource, Verb};
 use crate::registry::{AboutProject, NewProject, metadata};
 
 /// Most vulnerabilities of a list of those that are not counted, as far as they fit into a record.
@@ -27,6 +27,14 @@ const MAX_ALLOWED: usize = 200;
 
 fn sight(ask: &Ask<'_>) -> ProjectSight {
     ask.call.gate().sight_of_projects(ask.principal())
+}
+
+/// Also the anonymous see a list; a token of registry clients is refused, so that nobody takes a short list for all.
+fn no_token(ask: &Ask<'_>) -> Result<(), Error> {
+    if ask.principal().scope_allows_administration() {
+        return Ok(());
+    }
+    Err(refused(ask.call, Denied::Challenge))
 }
 
 /// A property of a project by the names clients have for it.
@@ -62,6 +70,7 @@ fn compare(keys: &[SortKey], a: &ProjectEntry, b: &ProjectEntry) -> Ordering {
 }
 
 pub(super) async fn list(ask: &Ask<'_>) -> Result<Response, Error> {
+    no_token(ask)?;
     let (asked, query, sight) = (ask.list()?, ask.call.query()?, sight(ask));
     let part = query.one("name")?.unwrap_or_default().to_lowercase();
     let owner = query.one("owner")?.filter(|owner| !owner.is_empty());
