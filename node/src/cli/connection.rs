@@ -271,7 +271,8 @@ impl Connection {
         }
     }
 
-    fn name(&self) -> String {
+    /// The node, as people know it.
+    pub(super) fn name(&self) -> String {
         match &self.to {
             Destination::Socket(path) => path.display().to_string(),
             Destination::Plain { host, port } | Destination::Tls { host, port } => format!("{host}:{port}"),

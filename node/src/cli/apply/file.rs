@@ -163,7 +163,8 @@ pub(super) fn read(text: &str, written: Written) -> Result<Desired, Failure> {
 fn refused(error: &str) -> Failure {
     let mut lines = error.trim_end().lines().map(str::to_owned);
     let cause = lines.next().unwrap_or_default();
-    let failure = Failure { details: lines.collect(), ..Failure::new(Code::Usage, format!("the file is wrong: {cause}")) };
+    let failure =
+        Failure { details: lines.collect(), ..Failure::new(Code::Usage, format!("the file is wrong: {cause}")) };
     match meant(error) {
         Some(known) => failure.next(format!("`{known}` was likely meant")),
         None => failure,
@@ -282,7 +283,12 @@ fn set(fields: &mut Fields, field: &str, value: Option<impl Serialize>) {
 /// What a structure says, without what it does not say.
 fn said(of: &impl Serialize) -> Fields {
     let all = serde_json::to_value(of).unwrap_or_default();
-    all.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect()
+    all.as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
 }
 
 fn sorted(mut names: Vec<String>) -> Vec<String> {
@@ -362,7 +368,8 @@ mod tests {
         for entry in std::fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             let text = std::fs::read_to_string(&path).unwrap();
-            let desired = read(&text, Written::Yaml).unwrap_or_else(|failure| panic!("{}: {failure:?}", path.display()));
+            let desired =
+                read(&text, Written::Yaml).unwrap_or_else(|failure| panic!("{}: {failure:?}", path.display()));
             assert!(!desired.things.is_empty(), "{}", path.display());
             count += 1;
         }

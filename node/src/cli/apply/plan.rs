@@ -184,9 +184,9 @@ pub(super) fn data(steps: &[Step]) -> Value {
         let (word, fields) = match act {
             Act::Create(fields) => ("create", serde_json::json!(fields)),
             Act::Change(changes) => {
-                let changes = changes.iter().map(|Change { field, from, to }| {
-                    (field.clone(), serde_json::json!({ "from": from, "to": to }))
-                });
+                let changes = changes
+                    .iter()
+                    .map(|Change { field, from, to }| (field.clone(), serde_json::json!({ "from": from, "to": to })));
                 ("change", changes.collect::<serde_json::Map<_, _>>().into())
             }
             Act::Leave => ("leave", serde_json::json!({})),
@@ -219,7 +219,11 @@ mod tests {
         for Step { key, act } in steps {
             match act {
                 Act::Create(fields) => {
-                    assert!(key.project.as_ref().is_none_or(|of| state.contains_key(&self::key(Kind::Project, None, of))));
+                    assert!(key.project.as_ref().is_none_or(|of| state.contains_key(&self::key(
+                        Kind::Project,
+                        None,
+                        of
+                    ))));
                     assert!(state.insert(key.clone(), fields.clone()).is_none(), "{key} was there");
                 }
                 Act::Change(changes) => {
@@ -278,12 +282,14 @@ mod tests {
 
     /// A state in which whatever is in a project has that project.
     fn some_state() -> impl Strategy<Value = State> {
-        let kinds = prop_oneof![Just(Kind::Role), Just(Kind::User), Just(Kind::Group), Just(Kind::Label), Just(Kind::Project)];
+        let kinds =
+            prop_oneof![Just(Kind::Role), Just(Kind::User), Just(Kind::Group), Just(Kind::Label), Just(Kind::Project)];
         let inner = prop_oneof![Just(Kind::ProjectLabel), Just(Kind::Member), Just(Kind::Grant), Just(Kind::Robot)];
         let top = prop::collection::btree_map((kinds, "[xyz]"), some_fields(), 0..8);
         let within = prop::collection::btree_map((inner, "[xyz]", "[mn]"), some_fields(), 0..8);
         (top, within).prop_map(|(top, within)| {
-            let mut state: State = top.into_iter().map(|((kind, name), fields)| (key(kind, None, &name), fields)).collect();
+            let mut state: State =
+                top.into_iter().map(|((kind, name), fields)| (key(kind, None, &name), fields)).collect();
             for ((kind, project, name), fields) in within {
                 state.entry(key(Kind::Project, None, &project)).or_default();
                 state.insert(key(kind, Some(&project), &name), fields);
