@@ -11,9 +11,11 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::Global;
 use super::failure::{Code, Failure, chain};
+use super::login::{ADMIN, Login, Logins};
 use crate::world::outbound::{Bounds, Destination, HttpClient, OutboundError, OutboundHttp, Trust};
 
 /// The socket in the data directory through which the machine's operator talks to the node.
@@ -23,6 +25,10 @@ pub(super) const SHORT: Duration = Duration::from_secs(30);
 /// Time for what reads everything.
 pub(super) const LONG: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// Items asked for at a time.
+const PAGE: usize = 100;
+/// Pages of one list: a million items are more than a terminal wants.
+const MAX_PAGES: usize = 10_000;
 const CONNECT: Duration = Duration::from_secs(10);
 const MAX_ANSWER: usize = 16 << 20;
 const MAX_PASSWORD: u64 = 4096;
@@ -60,19 +66,39 @@ impl Connection {
     /// # Errors
     /// [`Failure`]: the URL is none, the password is missing, or would go out in clear text.
     pub(super) fn remote(url: &str, global: &Global) -> Result<Self, Failure> {
+        let given = global.password_file.is_some() || std::env::var_os("PORTOLAN_PASSWORD").is_some();
+        let saved = if given { None } else { Logins::read()?.of(url, global.user.as_deref()) };
+        let login = match saved {
+            Some(login) => login,
+            None => Login {
+                user: global.user.clone().unwrap_or_else(|| ADMIN.into()),
+                password: password(global)?.into(),
+                ca: None,
+                allow_plain: false,
+            },
+        };
+        Self::logged_in(url, global, &login)
+    }
+
+    /// The node at `url`, by these credentials.
+    ///
+    /// # Errors
+    /// [`Failure`]: the URL is none, or the password would go out in clear text.
+    pub(super) fn logged_in(url: &str, global: &Global, login: &Login) -> Result<Self, Failure> {
         let to = destination(url)?;
         if let Destination::Plain { host, .. } = &to
             && !is_this_machine(host)
             && !global.allow_plain
+            && !login.allow_plain
         {
             let cause = format!("the password would go to {host} in clear text");
             return Err(Failure::new(Code::Usage, cause).next("an https:// URL, or --allow-plain"));
         }
-        let trust = match &global.ca {
+        let trust = match global.ca.as_ref().or(login.ca.as_ref()) {
             Some(path) => Trust::Only(std::fs::read(path).map_err(|error| unreadable(path, &error))?),
             None => Trust::System,
         };
-        let authorization = basic(&global.user, &password(global)?)?;
+        let authorization = basic(&login.user, login.password.reveal())?;
         Self::with(Box::new(HttpClient::new(trust)), to, Some(authorization))
     }
 
@@ -110,8 +136,16 @@ impl Connection {
     ///
     /// # Errors
     /// [`Failure`].
-    pub(super) fn send(&self, path: &str, document: &serde_json::Value) -> Result<(), Failure> {
+    pub(super) fn send(&self, path: &str, document: &Value) -> Result<(), Failure> {
         self.accepted(Method::POST, path, document.to_string().into(), SHORT).map(drop)
+    }
+
+    /// Has something done that answers with nothing.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) fn post_empty(&self, path: &str) -> Result<(), Failure> {
+        self.accepted(Method::POST, path, Bytes::new(), SHORT).map(drop)
     }
 
     /// Sends a JSON document and reads what came of it.
@@ -121,10 +155,56 @@ impl Connection {
     pub(super) fn send_for<T: DeserializeOwned>(
         &self,
         path: &str,
-        document: &serde_json::Value,
+        document: &Value,
         within: Duration,
     ) -> Result<T, Failure> {
         decode(&self.accepted(Method::POST, path, document.to_string().into(), within)?)
+    }
+
+    /// Every item of a list, page by page.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) fn list(&self, path: &str) -> Result<Vec<Value>, Failure> {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let mut all: Vec<Value> = Vec::new();
+        for page in 1_usize..=MAX_PAGES {
+            let more: Vec<Value> = self.get(&format!("{path}{joint}page={page}&page_size={PAGE}"))?;
+            // A page that repeats the last one is the end too, whatever its length: never ask for ever.
+            let repeated = !more.is_empty() && all.ends_with(&more);
+            let ended = more.len() < PAGE || repeated;
+            if !repeated {
+                all.extend(more);
+            }
+            if ended {
+                return Ok(all);
+            }
+        }
+        Err(Failure::new(Code::Refused, format!("more than {} items", PAGE * MAX_PAGES)))
+    }
+
+    /// Changes something by a JSON document.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) fn put(&self, path: &str, document: &Value) -> Result<(), Failure> {
+        self.accepted(Method::PUT, path, document.to_string().into(), SHORT).map(drop)
+    }
+
+    /// Changes a part of something by a JSON document and reads what came of it.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) fn patch_for<T: DeserializeOwned>(&self, path: &str, document: &Value) -> Result<T, Failure> {
+        decode(&self.accepted(Method::PATCH, path, document.to_string().into(), SHORT)?)
+    }
+
+    /// Deletes something.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) fn delete(&self, path: &str) -> Result<(), Failure> {
+        self.accepted(Method::DELETE, path, Bytes::new(), SHORT).map(drop)
     }
 
     fn accepted(&self, method: Method, path: &str, body: Bytes, within: Duration) -> Result<Bytes, Failure> {
@@ -137,7 +217,8 @@ impl Connection {
     /// # Errors
     /// [`Failure`], when there is no answer.
     pub(super) fn ask(&self, method: Method, path: &str, body: Bytes, within: Duration) -> Result<Answer, Failure> {
-        let mut request = Request::builder().method(method).uri(path);
+        // A project whose name is a number is named, too, never counted.
+        let mut request = Request::builder().method(method).uri(path).header("x-is-resource-name", "true");
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
@@ -169,25 +250,29 @@ impl Connection {
         }
     }
 
-    fn refusal(&self, answer: &Answer) -> Failure {
+    pub(super) fn refusal(&self, answer: &Answer) -> Failure {
         let said = said(&answer.body).unwrap_or_else(|| format!("the node answered {}", answer.status));
         match answer.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 let next = match self.to {
                     Destination::Socket(_) => "the same command as the user the node runs as",
                     Destination::Plain { .. } | Destination::Tls { .. } => {
-                        "--user NAME, with the password by --password-file or PORTOLAN_PASSWORD"
+                        "portolan login URL, or --user NAME with the password by --password-file or PORTOLAN_PASSWORD"
                     }
                 };
                 Failure::new(Code::Denied, said).next(next)
             }
             StatusCode::NOT_FOUND => Failure::new(Code::NotFound, said),
             StatusCode::CONFLICT => Failure::new(Code::Conflict, said),
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::PRECONDITION_FAILED => {
+                Failure::new(Code::Refused, said)
+            }
             _ => Failure::new(Code::Refused, said).next("portolan status"),
         }
     }
 
-    fn name(&self) -> String {
+    /// The node, as people know it.
+    pub(super) fn name(&self) -> String {
         match &self.to {
             Destination::Socket(path) => path.display().to_string(),
             Destination::Plain { host, port } | Destination::Tls { host, port } => format!("{host}:{port}"),
@@ -218,7 +303,7 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     })
 }
 
-fn destination(url: &str) -> Result<Destination, Failure> {
+pub(super) fn destination(url: &str) -> Result<Destination, Failure> {
     let wrong = || Failure::new(Code::Usage, format!("{url:?} is not the URL of a node")).next("https://HOST[:PORT]");
     let uri: Uri = url.parse().map_err(|_| wrong())?;
     let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
@@ -239,25 +324,25 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 /// The password: from a file, from stdin (`-`), or from the environment. Never from a flag, which others can see.
-fn password(global: &Global) -> Result<String, Failure> {
+pub(super) fn password(global: &Global) -> Result<String, Failure> {
     let text = match &global.password_file {
         Some(path) if path.as_os_str() == "-" => read_bounded(io::stdin().lock(), path)?,
         Some(path) => read_bounded(std::fs::File::open(path).map_err(|error| unreadable(path, &error))?, path)?,
         None => std::env::var("PORTOLAN_PASSWORD").map_err(|_| {
-            Failure::new(Code::Usage, format!("no password for {}", global.user))
-                .next("--password-file FILE, --password-file - for stdin, or the variable PORTOLAN_PASSWORD")
+            Failure::new(Code::Usage, format!("no password for {}", global.user.as_deref().unwrap_or(ADMIN)))
+                .next("portolan login URL, or --password-file FILE, --password-file - for stdin, or the variable PORTOLAN_PASSWORD")
         })?,
     };
     Ok(text.trim_end_matches(['\r', '\n']).into())
 }
 
-fn read_bounded(from: impl Read, path: &Path) -> Result<String, Failure> {
+pub(super) fn read_bounded(from: impl Read, path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     from.take(MAX_PASSWORD).read_to_string(&mut text).map_err(|error| unreadable(path, &error))?;
     Ok(text)
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::new(Code::Unreadable, format!("{}: {error}", path.display()))
 }
 

@@ -45,22 +45,22 @@ fn statuses_become_exit_codes() {
     ];
     for (status, exit) in cases {
         let (connection, _) = canned(&[(status, "{}")]);
-        assert_eq!(connection.get::<serde_json::Value>("/x").unwrap_err().code.exit(), exit, "{status}");
+        assert_eq!(connection.get::<Value>("/x").unwrap_err().code.exit(), exit, "{status}");
     }
 }
 
 #[test]
 fn what_the_node_said_is_passed_on() {
     let (connection, _) = canned(&[(409, r#"{"errors":[{"code":"CONFLICT","message":"it is there"}]}"#)]);
-    assert_eq!(connection.get::<serde_json::Value>("/x").unwrap_err().cause, "it is there (CONFLICT)");
+    assert_eq!(connection.get::<Value>("/x").unwrap_err().cause, "it is there (CONFLICT)");
     let (connection, _) = canned(&[(200, "<html>")]);
-    assert_eq!(connection.get::<serde_json::Value>("/x").unwrap_err().code, Code::Unexpected);
+    assert_eq!(connection.get::<Value>("/x").unwrap_err().code, Code::Unexpected);
 }
 
 #[test]
 fn a_node_that_is_not_running_is_unreachable() {
     let connection = Connection::local(Path::new("/nowhere")).unwrap();
-    let failure = connection.get::<serde_json::Value>("/x").unwrap_err();
+    let failure = connection.get::<Value>("/x").unwrap_err();
     assert_eq!(failure.code.exit(), Exit::Unreachable);
     assert!(failure.cause.starts_with("/nowhere/portolan.sock: can't connect: "), "{}", failure.cause);
     assert!(failure.next.unwrap().contains("portolan serve"));

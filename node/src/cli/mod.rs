@@ -4,21 +4,35 @@
 //! running program (clock, disk, serving) comes in as a [`Host`]: this room starts nothing itself. All output goes
 //! through [`terminal`].
 
+mod apply;
 mod audit;
 mod completions;
 mod config;
 mod connection;
+mod content;
 pub mod doctor;
 pub mod exit;
 pub mod failure;
+mod group;
+mod label;
+mod login;
 mod maintenance;
+mod member;
 mod project;
+mod quota;
 mod record;
 pub mod reference;
+mod robot;
+mod role;
+mod secret;
 mod serve;
+mod settings;
 mod status;
 pub mod terminal;
+mod user;
 pub mod welcome;
+mod why;
+mod wire;
 pub mod words;
 
 use std::path::PathBuf;
@@ -80,12 +94,13 @@ pub struct Global {
     /// Data directory of the node.
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Act on the node at this URL, not on the one of this machine.
+    /// Act on the node at this URL, not on the one of this machine. Without it and --data: the variable
+    /// PORTOLAN_SERVER.
     #[arg(long, global = true, value_name = "URL", conflicts_with = "data")]
     server: Option<String>,
-    /// Who to log in as at --server.
-    #[arg(long, global = true, value_name = "NAME", default_value = "admin")]
-    user: String,
+    /// Who to log in as at --server. Without it: who logged in there by `portolan login`, or admin.
+    #[arg(long, global = true, value_name = "NAME")]
+    user: Option<String>,
     /// File with the password for --server, or - for stdin. Without it: the variable PORTOLAN_PASSWORD.
     #[arg(long, global = true, value_name = "FILE")]
     password_file: Option<PathBuf>,
@@ -125,6 +140,30 @@ enum Command {
     /// Projects.
     #[command(subcommand)]
     Project(project::Project),
+    /// Accounts.
+    #[command(subcommand)]
+    User(user::User),
+    /// Groups of accounts.
+    #[command(subcommand)]
+    Group(group::Group),
+    /// Accounts for programs.
+    #[command(subcommand)]
+    Robot(robot::Robot),
+    /// What members may do.
+    #[command(subcommand)]
+    Role(role::Role),
+    /// Labels for artifacts of every project. Those of one: portolan project label.
+    #[command(subcommand)]
+    Label(label::Label),
+    /// What is set about the whole installation. The node's own file: portolan config.
+    #[command(subcommand)]
+    Settings(settings::Settings),
+    /// Repositories.
+    #[command(subcommand)]
+    Repository(content::Repository),
+    /// Artifacts.
+    #[command(subcommand)]
+    Artifact(content::Artifact),
     /// Tags.
     #[command(subcommand)]
     Tag(record::Tags),
@@ -136,6 +175,25 @@ enum Command {
     /// The log of what was done.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Find projects and repositories.
+    Search {
+        /// A piece of a name.
+        word: String,
+    },
+    /// What projects may hold.
+    #[command(subcommand)]
+    Quota(quota::Quotas),
+    /// How much there is.
+    Statistics,
+    /// Why something is as it is.
+    #[command(subcommand)]
+    Why(why::Why),
+    /// Make projects, accounts and all that governs them what a file says.
+    Apply(apply::Apply),
+    /// Log in at a node and keep the password for later commands, in a file only you can read.
+    Login(login::In),
+    /// Forget the login at a node.
+    Logout(login::Out),
     /// The configuration.
     #[command(subcommand)]
     Config(config::Configuration),
@@ -167,7 +225,10 @@ impl Session<'_> {
 
     /// The node to act on.
     fn connection(&self) -> Result<Connection, Failure> {
-        match &self.global.server {
+        // By hand, for commands that act on this machine alone must not stumble over the variable.
+        let variable = || std::env::var("PORTOLAN_SERVER").ok().filter(|url| !url.is_empty());
+        let server = self.global.server.clone().or_else(|| if self.global.data.is_none() { variable() } else { None });
+        match &server {
             Some(url) => Connection::remote(url, self.global),
             None => Connection::local(&self.configuration(Vec::new())?.config.storage.data),
         }
@@ -212,6 +273,24 @@ fn dispatch(command: &Command, session: &mut Session<'_>) -> Result<Exit, Failur
         Command::Snapshot => maintenance::snapshot(session),
         Command::RebuildIndex => maintenance::rebuild_index(session),
         Command::Project(project) => project.run(session),
+        Command::User(user) => user.run(session),
+        Command::Group(group) => group.run(session),
+        Command::Robot(robot) => robot.run(session),
+        Command::Role(role) => role.run(session),
+        Command::Label(label) => {
+            let node = session.connection()?;
+            label.run(session, &node, None)
+        }
+        Command::Settings(settings) => settings.run(session),
+        Command::Repository(repository) => repository.run(session),
+        Command::Artifact(artifact) => artifact.run(session),
+        Command::Search { word } => content::search(session, word),
+        Command::Quota(quotas) => quotas.run(session),
+        Command::Statistics => content::statistics(session),
+        Command::Why(why) => why.run(session),
+        Command::Apply(apply) => apply.run(session),
+        Command::Login(login) => login.run(session),
+        Command::Logout(logout) => logout.run(session),
         Command::Tag(tags) => tags.run(session),
         Command::Conflicts(conflicts) => conflicts.run(session),
         Command::Undelete(undelete) => undelete.run(session),

@@ -80,7 +80,18 @@ fn a_wrong_configuration_ends_with_usage_and_names_the_flag() {
 
 #[test]
 fn nobody_there_ends_with_unreachable() {
-    for line in ["status", "gc --dry-run", "scrub", "snapshot", "project list", "project create team"] {
+    for line in [
+        "status",
+        "gc --dry-run",
+        "scrub",
+        "snapshot",
+        "project list",
+        "project create team",
+        "user list",
+        "why denied a/b",
+        "label list",
+        "tag list a/b",
+    ] {
         let (exit, out, err) = portolan(&format!("{line} --data /nowhere/at-all"));
         assert_eq!((exit, out.as_str()), (Exit::Unreachable, ""), "{line}");
         assert!(err.contains("error E2001: /nowhere/at-all/portolan.sock"), "{err}");

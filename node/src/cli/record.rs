@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Session;
 use super::connection::{Connection, SHORT};
+use super::content::{add_tag, delete_tag, list_tags};
 use super::exit::Exit;
 use super::failure::{Code, Failure};
 use super::words::{moment, table};
@@ -21,6 +22,26 @@ struct Named {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Tags {
+    /// The tags of a repository.
+    List {
+        /// The repository: `library/app`.
+        #[arg(value_name = "REPOSITORY")]
+        name: String,
+    },
+    /// Give an artifact another tag.
+    Add {
+        /// The artifact: `library/app:v1`, `library/app@sha256:…`.
+        #[arg(value_name = "REPOSITORY:TAG|REPOSITORY@DIGEST")]
+        name: String,
+        /// The new tag.
+        tag: String,
+    },
+    /// Delete a tag; what it named stays, and `undelete` brings it back.
+    Delete {
+        /// The tag: `library/app:latest`.
+        #[arg(value_name = "REPOSITORY:TAG")]
+        name: String,
+    },
     /// What a tag named, when, and who said so; the newest first.
     History {
         /// The tag: `library/app:latest`.
@@ -89,7 +110,12 @@ fn parse_repository(name: &str) -> Result<RepositoryName, Failure> {
 
 impl Tags {
     pub(super) fn run(&self, session: &mut Session<'_>) -> Result<Exit, Failure> {
-        let Self::History { name, limit } = self;
+        let (name, limit) = match self {
+            Self::List { name } => return list_tags(session, name),
+            Self::Add { name, tag } => return add_tag(session, name, tag),
+            Self::Delete { name } => return delete_tag(session, name),
+            Self::History { name, limit } => (name, limit),
+        };
         let versions = history(&session.connection()?, &Named::parse(name)?, *limit)?;
         session.terminal.answer(&rows(&versions), &versions)?;
         Ok(Exit::Ok)
