@@ -105,7 +105,7 @@ func (w *walk) projects() {
 		t.answered(w.stranger, head(w.stranger, "go-a"), 401)
 	})
 	names := func(t *step, params *project.ListProjectsParams) []string {
-		got, err := w.admin.Project.ListProjects(nil, params)
+		got, err := w.admin.Project.ListProjects(ctx, params)
 		t.answered(w.admin, err, 200)
 		t.jsonList(w.admin)
 		var found []string
