@@ -291,6 +291,7 @@ impl Worker<'_> {
             subject: None,
             artifact_type: None,
             annotations: BTreeMap::new(),
+            quota: None,
             due: store.due(),
             act,
         };
