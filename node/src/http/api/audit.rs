@@ -20,6 +20,7 @@ use crate::storage::meta::Operation;
 use protocol::Timestamp;
 
 /// Answers the operations of this file.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the dispatcher gives each file its own operations")]
 pub(super) async fn answer(operation: Op, ask: &mut Ask<'_>) -> Result<Response, Error> {
     match operation {
         Op::GetLogs => in_project(ask, old).await,

@@ -22,6 +22,7 @@ const JOB: &str = "PURGE_AUDIT_LOG";
 const HERE: &str = "/api/v2.0/system/purgeaudit";
 
 /// Answers the operations of this file.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the dispatcher gives each file its own operations")]
 pub(super) async fn answer(operation: Op, ask: &mut Ask<'_>) -> Result<Response, Error> {
     let registry = ask.call.registry();
     match operation {
@@ -40,11 +41,11 @@ pub(super) async fn answer(operation: Op, ask: &mut Ask<'_>) -> Result<Response,
         }
         Op::GetPurgeSchedule => {
             let schedule = registry.purge_schedule(ask.system()?).await.map_err(failed)?;
-            match schedule.kind {
+            if schedule.kind == ScheduleKind::None {
                 // Nothing is scheduled: an object without anything in it.
-                ScheduleKind::None => Ask::json(&BTreeMap::<String, Value>::new()),
-                _ => Ask::json(&planned(&schedule, ask)),
+                return Ask::json(&BTreeMap::<String, Value>::new());
             }
+            Ask::json(&planned(&schedule, ask))
         }
         Op::CreatePurgeSchedule => {
             let id = schedule(ask).await?;
@@ -149,10 +150,7 @@ fn job_parameters(parameters: &PurgeParameters) -> String {
 }
 
 fn job(run: &Purged) -> ExecHistory {
-    let trigger = match run.trigger {
-        ScheduleKind::Manual => "MANUAL",
-        _ => "SCHEDULE",
-    };
+    let trigger = if run.trigger == ScheduleKind::Manual { "MANUAL" } else { "SCHEDULE" };
     let kind = word(run.trigger).to_owned();
     ExecHistory {
         id: i64::try_from(run.id).unwrap_or(i64::MAX),
