@@ -26,6 +26,9 @@ use crate::server::Contestant::Portolan;
 use crate::server::{Ground, PASSWORD, Server};
 
 const CACHE: usize = 256 << 20;
+/// Makes the path of a numbered request.
+type Target<'a> = Box<dyn Fn(usize) -> String + 'a>;
+
 /// Requests of each kind a round.
 const REQUESTS: usize = 200;
 
@@ -46,7 +49,7 @@ pub(crate) fn run(ground: &Ground, plan: &Plan, report: &mut Report) -> io::Resu
     let size = format!("{projects} projects, {} repositories, {} artifacts", projects * 10, projects * 100);
     let authorization = format!("Basic {}", STANDARD.encode(format!("admin:{PASSWORD}")));
     let page = |number: usize, of: usize| 1 + number * 7919 % of.max(1);
-    let kinds: [(&str, Box<dyn Fn(usize) -> String>); 7] = [
+    let kinds: [(&str, Target<'_>); 7] = [
         (
             "projects, any page",
             Box::new(|n| format!("/api/v2.0/projects?page={}&page_size=100", page(n, projects / 100))),

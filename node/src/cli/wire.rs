@@ -129,7 +129,9 @@ pub(super) fn fields(object: &Value) -> String {
                     line(&format!("{key}.{at}"), item, into);
                 }
             }
-            other => into.push(vec![key.to_owned(), word(other, "")]),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                into.push(vec![key.to_owned(), word(value, "")]);
+            }
         }
     }
     let mut lines = Vec::new();

@@ -18,6 +18,7 @@ use crate::http::Response;
 use crate::http::error::Error;
 
 /// Answers the operations of this file.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the frame gives each file its own operations alone")]
 pub(super) async fn answer(operation: Op, ask: &mut Ask<'_>) -> Result<Response, Error> {
     match operation {
         Op::ListProjects => project::list(ask).await,

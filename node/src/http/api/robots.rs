@@ -31,6 +31,7 @@ use crate::registry::{Gift, NewRobot, RobotWish, creator, gifts_of};
 const DAY: i64 = 24 * 60 * 60;
 
 /// Answers the operations of this file.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the frame gives each file its own operations alone")]
 pub(super) async fn answer(operation: Op, ask: &mut Ask<'_>) -> Result<Response, Error> {
     match operation {
         Op::ListRobot => list(ask),
@@ -241,10 +242,10 @@ fn only_project(permissions: &[RobotPermission]) -> Result<ProjectKey, Error> {
 
 /// Who lacks what they would give is told so in Harbor's word.
 fn given(error: crate::directory::DirectoryError) -> Error {
-    match error {
-        crate::directory::DirectoryError::Refused(why) => error::denied(why),
-        other => other.into(),
+    if let crate::directory::DirectoryError::Refused(why) = error {
+        return error::denied(why);
     }
+    error.into()
 }
 
 async fn create(ask: &mut Ask<'_>) -> Result<Response, Error> {

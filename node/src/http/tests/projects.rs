@@ -13,7 +13,7 @@ const THEIRS: &str = "Deck-Hand-4711";
 impl Edge {
     /// Makes an account that may nothing yet.
     async fn person(&self, name: &str) {
-        let verifier = self.app.parts.authenticator.new_verifier(&Secret::new(THEIRS)).await.unwrap();
+        let verifier = self.app.parts.authenticator.new_verifier(&Secret::new(THEIRS), None).await.unwrap();
         let profile = Profile { email: format!("{name}@example.org"), ..Profile::default() };
         let at = self.app.parts.clock.now();
         let act = Act { actor: "test".into(), at, request: "test".into(), via: Via::default() };
@@ -35,7 +35,7 @@ impl Edge {
         }
     }
 
-    async fn get(&self, name: &str, target: &str) -> Answer {
+    async fn get_by(&self, name: &str, target: &str) -> Answer {
         self.by(name, "GET", target, &Value::Null).await
     }
 
@@ -75,20 +75,23 @@ async fn a_list_of_projects_shows_each_account_what_it_may_see() {
     }
     edge.member("ours", "eve", 5).await;
     for (who, seen) in [("", vec!["open"]), ("eve", vec!["open", "ours"]), ("admin", vec!["hidden", "open", "ours"])] {
-        let answer = edge.get(who, "/projects").await;
+        let answer = edge.get_by(who, "/projects").await;
         assert_eq!(
             (names(&answer), answer.header("x-total-count")),
             (seen.iter().map(ToString::to_string).collect(), Some(seen.len().to_string().as_str())),
             "{who}"
         );
     }
-    let private = edge.get("", "/projects?public=false").await;
+    let private = edge.get_by("", "/projects?public=false").await;
     assert_eq!((private.status, private.json()), (200, json!([])));
-    assert_eq!(names(&edge.get("eve", "/projects?q=name%3D%7BhidDen%20hidden%20ours%7D").await), ["ours"]);
-    assert_eq!(names(&edge.get("admin", "/projects?sort=-name&owner=admin&name=R").await), ["ours"]);
-    let one = edge.get("eve", "/projects/ours").await.json();
+    assert_eq!(names(&edge.get_by("eve", "/projects?q=name%3D%7BhidDen%20hidden%20ours%7D").await), ["ours"]);
+    assert_eq!(names(&edge.get_by("admin", "/projects?sort=-name&owner=admin&name=R").await), ["ours"]);
+    let one = edge.get_by("eve", "/projects/ours").await.json();
     assert_eq!((&one["current_user_role_id"], &one["current_user_role_ids"]), (&json!(5), &json!([5])));
-    assert_eq!(edge.get("eve", "/projects/hidden").await.json(), edge.get("eve", "/projects/absent").await.json());
+    assert_eq!(
+        edge.get_by("eve", "/projects/hidden").await.json(),
+        edge.get_by("eve", "/projects/absent").await.json()
+    );
 }
 
 #[tokio::test]
@@ -112,13 +115,13 @@ async fn what_a_project_is_told_to_be_is_checked_and_stays() {
     assert_eq!(edge.by("admin", "PUT", "/projects/shop", &set).await.status, 200);
     let set = json!({ "metadata": { "public": "true" } });
     assert_eq!(edge.by("admin", "PUT", "/projects/shop", &set).await.status, 200);
-    let one = edge.get("", "/projects/shop").await.json();
+    let one = edge.get_by("", "/projects/shop").await.json();
     assert_eq!(one["metadata"], json!({ "public": "true", "severity": "high", "auto_scan": "true", "sparse": "true" }));
     assert_eq!(
         (&one["cve_allowlist"]["items"], &one["cve_allowlist"]["expires_at"]),
         (&json!([{ "cve_id": "CVE-2026-1" }]), &json!(7))
     );
-    let all = edge.get("admin", "/projects/shop/metadatas/").await.json();
+    let all = edge.get_by("admin", "/projects/shop/metadatas/").await.json();
     assert_eq!(all, one["metadata"], "the other way shows the same");
     let path = "/projects/shop/metadatas";
     for (method, target, body, status) in [
@@ -131,10 +134,10 @@ async fn what_a_project_is_told_to_be_is_checked_and_stays() {
     ] {
         assert_eq!(edge.by("admin", method, &target, &body).await.status, status, "{method} {target} {body}");
     }
-    assert_eq!(edge.get("", "/projects/shop").await.status, 401, "it is private again");
-    assert_eq!(edge.get("admin", &format!("{path}/prevent_vul")).await.json(), json!({ "prevent_vul": "true" }));
-    assert_eq!(edge.get("admin", &format!("{path}/bananas")).await.json(), json!({}));
-    let list = &edge.get("admin", "/projects/shop").await.json()["cve_allowlist"]["items"];
+    assert_eq!(edge.get_by("", "/projects/shop").await.status, 401, "it is private again");
+    assert_eq!(edge.get_by("admin", &format!("{path}/prevent_vul")).await.json(), json!({ "prevent_vul": "true" }));
+    assert_eq!(edge.get_by("admin", &format!("{path}/bananas")).await.json(), json!({}));
+    let list = &edge.get_by("admin", "/projects/shop").await.json()["cve_allowlist"]["items"];
     assert_eq!(list, &json!([{ "cve_id": "CVE-2026-1" }]), "it has a way of its own");
 }
 
@@ -142,7 +145,7 @@ async fn what_a_project_is_told_to_be_is_checked_and_stays() {
 async fn a_project_with_repositories_is_not_deleted() {
     let edge = Edge::start().await;
     edge.project("shop", false).await;
-    let deletable = edge.get("admin", "/projects/shop/_deletable").await;
+    let deletable = edge.get_by("admin", "/projects/shop/_deletable").await;
     assert_eq!(deletable.json(), json!({ "deletable": true, "message": "" }));
     edge.push_blob("shop/app", b"x").await;
     let manifest = {
@@ -152,10 +155,10 @@ async fn a_project_with_repositories_is_not_deleted() {
     let kind = "Content-Type: application/vnd.oci.image.manifest.v1+json\r\n";
     let pushed = edge.admin("PUT", "/v2/shop/app/manifests/1", kind, manifest.to_string().as_bytes()).await;
     assert_eq!(pushed.status, 201, "{pushed:?}");
-    assert_eq!(edge.get("admin", "/projects/shop/_deletable").await.json()["deletable"], false);
+    assert_eq!(edge.get_by("admin", "/projects/shop/_deletable").await.json()["deletable"], false);
     let refused = edge.by("admin", "DELETE", "/projects/shop", &Value::Null).await;
     assert_eq!((refused.status, &refused.json()["errors"][0]["code"]), (412, &json!("PRECONDITION")));
-    let summary = edge.get("admin", "/projects/shop/summary").await.json();
+    let summary = edge.get_by("admin", "/projects/shop/summary").await.json();
     assert_eq!((&summary["repo_count"], &summary["project_admin_count"]), (&json!(1), &json!(1)));
     assert!(summary["quota"]["used"]["storage"].as_u64().unwrap() > 0 && summary["quota"]["hard"]["storage"] == -1);
 }
@@ -166,9 +169,9 @@ async fn cve_2019_16097_nobody_is_given_more_by_fields_that_are_not_theirs_to_se
     edge.person("eve").await;
     let body = json!({ "project_name": "mine", "storage_limit": 1_u64 << 40, "owner_id": 1, "owner_name": "admin", "current_user_role_id": 1, "project_id": 1 });
     let made = located(&edge.by("eve", "POST", "/projects", &body).await);
-    let one = edge.get("eve", "/projects/mine").await.json();
+    let one = edge.get_by("eve", "/projects/mine").await.json();
     assert_eq!((&one["owner_name"], &one["project_id"]), (&json!("eve"), &json!(made)));
-    let quota = edge.get("admin", &format!("/quotas/{made}")).await.json();
+    let quota = edge.get_by("admin", &format!("/quotas/{made}")).await.json();
     assert_eq!((&quota["hard"]["storage"], &quota["ref"]["name"]), (&json!(-1), &json!("mine")));
     assert_eq!(
         edge.by("eve", "PUT", &format!("/quotas/{made}"), &json!({ "hard": { "storage": 5 } })).await.status,
@@ -207,7 +210,7 @@ async fn cve_2024_22278_a_maintainer_changes_no_settings_whatever_the_route() {
     ] {
         assert_eq!(edge.by("mia", method, target, &body).await.status, 403, "{method} {target}");
     }
-    assert_eq!(edge.get("mia", "/projects/shop/metadatas/public").await.json(), json!({ "public": "false" }));
+    assert_eq!(edge.get_by("mia", "/projects/shop/metadatas/public").await.json(), json!({ "public": "false" }));
 }
 
 #[tokio::test]
@@ -249,11 +252,11 @@ async fn cve_2022_31667_ids_of_another_projects_members_grants_and_labels_are_no
         assert_eq!(edge.by("", method, &format!("/labels/{label}"), &body).await.status, 401, "{method}");
         assert_eq!(edge.by("", method, "/labels/999999", &body).await.status, 401, "{method}");
     }
-    assert_eq!(edge.get("eve", &format!("/labels?scope=p&project_id={theirs}")).await.status, 404);
+    assert_eq!(edge.get_by("eve", &format!("/labels?scope=p&project_id={theirs}")).await.status, 404);
     let stolen = json!({ "name": "x", "scope": "p", "project_id": theirs });
     assert_eq!(edge.by("eve", "POST", "/labels", &stolen).await.status, 404);
-    assert_eq!(edge.get("ann", &format!("/labels/{label}")).await.json()["name"], "fragile");
-    assert_eq!(edge.get("admin", &format!("/projects/theirs/members/{member}")).await.json()["role_name"], "guest");
+    assert_eq!(edge.get_by("ann", &format!("/labels/{label}")).await.json()["name"], "fragile");
+    assert_eq!(edge.get_by("admin", &format!("/projects/theirs/members/{member}")).await.json()["role_name"], "guest");
 }
 
 #[tokio::test]
@@ -280,7 +283,7 @@ async fn a_role_is_given_by_who_administers_the_project_or_may_as_much() {
         assert_eq!(edge.by("eve", "PUT", &format!("{path}/{eve}"), &json!({ "role_id": role })).await.status, 403);
     }
     let ann = located(&edge.by("eve", "POST", path, &give(role)).await);
-    assert_eq!(edge.get("eve", &format!("{path}/{ann}")).await.json()["role_name"], "clerk");
+    assert_eq!(edge.get_by("eve", &format!("{path}/{ann}")).await.json()["role_name"], "clerk");
     for role in [5, 2, 1, role] {
         assert_eq!(edge.by("chief", "PUT", &format!("{path}/{ann}"), &json!({ "role_id": role })).await.status, 200);
     }
@@ -308,13 +311,13 @@ async fn a_right_over_some_repositories_shows_no_other() {
     let digest = edge.push_blob("shop/other", b"x").await;
     let body = json!({ "repository": "team/*", "entity_type": "u", "entity_name": "ann", "role_id": 3 });
     let grant = located(&edge.by("admin", "POST", "/mesh/projects/shop/grants", &body).await);
-    let listed = edge.get("admin", "/mesh/projects/shop/grants").await.json();
+    let listed = edge.get_by("admin", "/mesh/projects/shop/grants").await.json();
     assert_eq!(
         (&listed[0]["repository"], &listed[0]["role_name"], &listed[0]["id"]),
         (&json!("team/*"), &json!("guest"), &json!(grant))
     );
     assert_eq!(
-        edge.get("admin", "/projects/shop/members").await.json().as_array().unwrap().len(),
+        edge.get_by("admin", "/projects/shop/members").await.json().as_array().unwrap().len(),
         1,
         "she is no member"
     );
@@ -323,9 +326,9 @@ async fn a_right_over_some_repositories_shows_no_other() {
     let pull = |name: &str| format!("/v2/shop/{name}/blobs/{digest}");
     assert_eq!(edge.send("GET", &pull("team/app"), &basic, b"").await.status, 200);
     assert_ne!(edge.send("GET", &pull("other"), &basic, b"").await.status, 200);
-    let one = edge.get("ann", "/projects/shop").await.json();
+    let one = edge.get_by("ann", "/projects/shop").await.json();
     assert_eq!(one["current_user_role_ids"], json!([]), "{one}");
-    assert_eq!(edge.get("ann", "/projects/shop/members").await.status, 403);
+    assert_eq!(edge.get_by("ann", "/projects/shop/members").await.status, 403);
     assert_eq!(
         edge.by("admin", "DELETE", &format!("/mesh/projects/shop/grants/{grant}"), &Value::Null).await.status,
         200
@@ -350,10 +353,11 @@ async fn quotas_are_ordered_and_set_by_who_may() {
     let order = |answer: &Answer| -> Vec<String> {
         answer.json().as_array().unwrap().iter().map(|one| one["ref"]["name"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(order(&edge.get("admin", "/quotas?sort=-hard.storage&page_size=2").await), ["c", "a"]);
-    assert_eq!(edge.get("admin", "/quotas?reference=registry").await.json(), json!([]));
-    let id = edge.get("admin", "/quotas?reference=project&sort=-hard.storage").await.json()[0]["id"].as_u64().unwrap();
-    assert_eq!(order(&edge.get("admin", &format!("/quotas?reference_id={id}")).await), ["c"]);
+    assert_eq!(order(&edge.get_by("admin", "/quotas?sort=-hard.storage&page_size=2").await), ["c", "a"]);
+    assert_eq!(edge.get_by("admin", "/quotas?reference=registry").await.json(), json!([]));
+    let id =
+        edge.get_by("admin", "/quotas?reference=project&sort=-hard.storage").await.json()[0]["id"].as_u64().unwrap();
+    assert_eq!(order(&edge.get_by("admin", &format!("/quotas?reference_id={id}")).await), ["c"]);
     for (body, status) in [
         (json!({ "hard": { "storage": 0 } }), 400),
         (json!({ "hard": { "storage": -2 } }), 400),
@@ -364,7 +368,7 @@ async fn quotas_are_ordered_and_set_by_who_may() {
     ] {
         assert_eq!(edge.by("admin", "PUT", &format!("/quotas/{id}"), &body).await.status, status, "{body}");
     }
-    assert_eq!(edge.get("admin", &format!("/quotas/{id}")).await.json()["hard"], json!({ "storage": 77 }));
+    assert_eq!(edge.get_by("admin", &format!("/quotas/{id}")).await.json()["hard"], json!({ "storage": 77 }));
     assert_eq!(edge.by("", "PUT", &format!("/quotas/{id}"), &json!({ "hard": { "storage": 1 } })).await.status, 401);
 }
 
@@ -378,15 +382,15 @@ async fn labels_stand_where_they_were_made() {
     let own = json!({ "name": "crate", "scope": "p", "project_id": shop });
     let own = located(&edge.by("eve", "POST", "/labels", &own).await);
     assert_eq!(edge.by("eve", "POST", "/labels", &json!({ "name": "x", "scope": "g" })).await.status, 403);
-    assert_eq!(names(&edge.get("eve", "/labels?scope=g").await), ["fragile"]);
-    assert_eq!(names(&edge.get("eve", &format!("/labels?scope=p&project_id={shop}&name=RAT")).await), ["crate"]);
+    assert_eq!(names(&edge.get_by("eve", "/labels?scope=g").await), ["fragile"]);
+    assert_eq!(names(&edge.get_by("eve", &format!("/labels?scope=p&project_id={shop}&name=RAT")).await), ["crate"]);
     for bad in ["/labels", "/labels?scope=x", "/labels?scope=p"] {
-        assert_eq!(edge.get("admin", bad).await.status, 400, "{bad}");
+        assert_eq!(edge.get_by("admin", bad).await.status, 400, "{bad}");
     }
     // What clients send back about its place is not obeyed.
     let moved = json!({ "name": "box", "description": "d", "scope": "g", "project_id": 1 });
     assert_eq!(edge.by("eve", "PUT", &format!("/labels/{own}"), &moved).await.status, 200);
-    let one = edge.get("eve", &format!("/labels/{own}")).await.json();
+    let one = edge.get_by("eve", &format!("/labels/{own}")).await.json();
     assert_eq!((&one["name"], &one["scope"], &one["project_id"]), (&json!("box"), &json!("p"), &json!(shop)));
     assert_eq!(edge.by("eve", "PUT", &format!("/labels/{own}"), &json!({})).await.status, 400);
     assert_eq!(edge.by("eve", "DELETE", &format!("/labels/{global}"), &Value::Null).await.status, 403);

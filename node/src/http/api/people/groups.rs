@@ -10,6 +10,7 @@ use crate::http::api::model::people::{UserGroup, UserGroupReq, UserGroupSearchIt
 use crate::http::api::table::Operation as Op;
 use crate::http::error::Error;
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the frame gives each file its own operations alone")]
 pub(super) async fn answer(operation: Op, ask: &mut Ask<'_>) -> Result<Response, Error> {
     match operation {
         Op::ListUserGroups => list(ask),

@@ -16,6 +16,7 @@ use crate::policy::Permission;
 use crate::policy::roles::{ROLES, role_name, role_permissions};
 use crate::registry::RoleText;
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the frame gives each file its own operations alone")]
 pub(super) async fn answer(operation: Op, ask: &mut Ask<'_>) -> Result<Response, Error> {
     match operation {
         Op::ListRoles => {
