@@ -70,12 +70,14 @@ impl Connection {
         let saved = if given { None } else { Logins::read()?.of(url, global.user.as_deref()) };
         let login = match saved {
             Some(login) => login,
-            None => Login {
-                user: global.user.clone().unwrap_or_else(|| ADMIN.into()),
-                password: password(global)?.into(),
-                ca: None,
-                allow_plain: false,
-            },
+            None => {
+                // Before a password is asked for that could not be sent.
+                if !global.allow_plain {
+                    guard(&destination(url)?)?;
+                }
+                let user = global.user.clone().unwrap_or_else(|| ADMIN.into());
+                Login { user, password: password(global)?.into(), ca: None, allow_plain: false }
+            }
         };
         Self::logged_in(url, global, &login)
     }
@@ -86,13 +88,8 @@ impl Connection {
     /// [`Failure`]: the URL is none, or the password would go out in clear text.
     pub(super) fn logged_in(url: &str, global: &Global, login: &Login) -> Result<Self, Failure> {
         let to = destination(url)?;
-        if let Destination::Plain { host, .. } = &to
-            && !is_this_machine(host)
-            && !global.allow_plain
-            && !login.allow_plain
-        {
-            let cause = format!("the password would go to {host} in clear text");
-            return Err(Failure::new(Code::Usage, cause).next("an https:// URL, or --allow-plain"));
+        if !global.allow_plain && !login.allow_plain {
+            guard(&to)?;
         }
         let trust = match global.ca.as_ref().or(login.ca.as_ref()) {
             Some(path) => Trust::Only(std::fs::read(path).map_err(|error| unreadable(path, &error))?),
@@ -317,6 +314,17 @@ pub(super) fn destination(url: &str) -> Result<Destination, Failure> {
         Some("https") => Ok(Destination::Tls { host, port: uri.port_u16().unwrap_or(443) }),
         Some(_) | None => Err(wrong()),
     }
+}
+
+/// Refuses a way on which a password could be read by others.
+fn guard(to: &Destination) -> Result<(), Failure> {
+    if let Destination::Plain { host, .. } = to
+        && !is_this_machine(host)
+    {
+        let cause = format!("the password would go to {host} in clear text");
+        return Err(Failure::new(Code::Usage, cause).next("an https:// URL, or --allow-plain"));
+    }
+    Ok(())
 }
 
 fn is_this_machine(host: &str) -> bool {

@@ -174,9 +174,11 @@ fn refused(error: &str) -> Failure {
 /// The nearest of the names an error lists after the one that is not known.
 fn meant(error: &str) -> Option<&str> {
     let (_, rest) = error.split_once("unknown field `")?;
-    let mut quoted = rest.split('`');
-    let unknown = quoted.next()?;
-    nearest(unknown, quoted.skip(1).step_by(2))
+    let (unknown, rest) = rest.split_once('`')?;
+    let known = rest.lines().next()?.split_once("expected ")?.1;
+    // Some readers quote the names, some do not; "one of" is no name.
+    let names = known.split([',', ' ', '`']).filter(|word| !["", "one", "of", "or"].contains(word));
+    nearest(unknown, names)
 }
 
 fn wrong(cause: String) -> Failure {

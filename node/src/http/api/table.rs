@@ -304,7 +304,7 @@ routes! {
         get("/system/purgeaudit/{purge_id}/log", "purge", system(R::PurgeAudit, Read), "What one such run wrote.")
             .text();
     GetInternalconfig = "getInternalconfig":
-        get("/internalconfig", "configure", system(R::Configuration, Read), "Every setting, also those of this node's own file.")
+        get("/internalconfig", "configure", Handler, "Every setting, also those of this node's own file.")
             .gives(of::<InternalConfig>);
     GetConfigurations = "getConfigurations":
         get("/configurations", "configure", system(R::Configuration, Read), "What is set about the installation.")

@@ -61,10 +61,13 @@ impl Says {
             Self::LogIn => status == 401,
             Self::Absent => status == 404,
             Self::Forbidden => status == 403,
-            Self::Allowed => status != 401 && status != 403 && status < 500,
+            Self::Allowed => status != 401 && status != 403 && (status < 500 || status == NOT_MADE),
         }
     }
 }
+
+/// What is answered where this node can't do yet what was asked, to those who may.
+pub(super) const NOT_MADE: u16 = 501;
 
 const SEE: Permission = Permission::new(Resource::Project, Verb::Read);
 const LOOKER: [(Resource, Verb); 4] = [

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::super::{Edge, basic};
 use crate::auth::{Secret, robot_secret_kept};
-use crate::directory::{Directory, DirectoryError, NewLabel, NewProject, NewRobot, Profile};
+use crate::directory::{Directory, DirectoryError, NewLabel, NewProject, NewRobot, Profile, ProjectChange};
 use crate::policy::rights::{EVERYWHERE, SYSTEM, robot_permission};
 use crate::policy::roles::{
     DEVELOPER, GUEST, LIMITED_GUEST, MAINTAINER, PROJECT_ADMIN, PROJECT_VOCABULARY, SYSTEM_VOCABULARY,
@@ -135,6 +135,7 @@ impl World {
         let mut world = Self { edge, actors: Vec::new(), things: Things::default(), digest };
         world.restore().await;
         world.actors = world.log_all_in().await;
+        world.edge.drain().await;
         world
     }
 
@@ -167,6 +168,8 @@ impl World {
                 nonce: [project.as_bytes()[0]; 16],
             };
             self.make(project, |draft| there(draft.create_project(&new))).await;
+            let change = ProjectChange { public: Some(project == "open"), ..ProjectChange::default() };
+            self.make(project, |draft| draft.change_project(&name(project), &change)).await;
             self.fill(project).await;
         }
         let label = NewLabel { name: "global".into(), description: String::new(), color: String::new() };
