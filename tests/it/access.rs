@@ -113,7 +113,8 @@ fn a_token_opens_what_its_scope_names_and_nothing_else() {
         ("POST", "/v2/shop/app/blobs/uploads/"),
         ("DELETE", "/v2/shop/app/manifests/1"),
         ("GET", "/v2/_catalog"),
-        ("GET", "/api/v2.0/projects"),
+        ("GET", "/api/v2.0/users"),
+        ("GET", "/api/v2.0/configurations"),
         ("POST", "/api/v2.0/projects"),
     ] {
         let refused = with_token(&anonymous, &pull, method, target, &image.manifest);

@@ -231,7 +231,7 @@ impl Authenticator {
     #[expect(clippy::unused_self, reason = "none but an authenticator makes principals")]
     fn principal(&self, kind: Kind, name: &Arc<str>, credential: Credential) -> Principal {
         let via = Via { credential, address: None };
-        Principal { kind, name: Arc::clone(name), scopes: None, interactive: true, via }
+        Principal { kind, name: Arc::clone(name), scopes: None, interactive: true, via, generation: 0 }
     }
 
     fn by_token(&self, token: &Secret) -> Result<Principal, AuthError> {
@@ -292,7 +292,7 @@ impl Authenticator {
             && !is_out
             && self.is_cached(key)
         {
-            return Ok(self.principal(Kind::User(user.is.id), &user.name, Credential::Password));
+            return Ok(self.person(user));
         }
         let at = self.parts.clock.monotonic();
         if let Some(wait) = self.failures().wait(name, party, at) {
@@ -316,7 +316,7 @@ impl Authenticator {
         }
         self.note(name, party, true);
         self.remember(key);
-        Ok(self.principal(Kind::User(user.is.id), &user.name, Credential::Password))
+        Ok(self.person(&user))
     }
 
     fn by_robot_secret(&self, id: u32, secret: &Secret, now: Timestamp) -> Result<Principal, AuthError> {
@@ -328,6 +328,12 @@ impl Authenticator {
             Some(self.robot(book, robot, Credential::RobotSecret))
         });
         found.ok_or(AuthError::Invalid)
+    }
+
+    /// A person whose password was checked.
+    fn person(&self, user: &UserEntry) -> Principal {
+        let principal = self.principal(Kind::User(user.is.id), &user.name, Credential::Password);
+        Principal { generation: user.is.generation, ..principal }
     }
 
     fn robot(&self, book: &Book, robot: &RobotEntry, credential: Credential) -> Principal {
@@ -427,8 +433,10 @@ impl Authenticator {
         if principal.via.credential != Credential::Password {
             return None;
         }
-        let generation = self.parts.directory.read(|book| live_user(book, id).map(|user| user.is.generation))?;
-        Some(self.sessions.begin(id, generation, &*self.parts.entropy, self.parts.clock.monotonic()))
+        // The account may have changed since its password was checked.
+        let is_same = |user: &UserEntry| user.is.generation == principal.generation;
+        self.parts.directory.read(|book| live_user(book, id).map(is_same)).filter(|is_same| *is_same)?;
+        Some(self.sessions.begin(id, principal.generation, &*self.parts.entropy, self.parts.clock.monotonic()))
     }
 
     /// Ends a session.

@@ -148,13 +148,22 @@ pub struct Principal {
     /// Shown by something other than a token of ours: another try with a token may help.
     interactive: bool,
     via: Via,
+    /// For a person known by a password: the generation of the account when it was checked.
+    generation: u64,
 }
 
 impl Principal {
     /// Someone who showed nothing.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self { kind: Kind::Anonymous, name: "anonymous".into(), scopes: None, interactive: false, via: Via::default() }
+        Self {
+            kind: Kind::Anonymous,
+            name: "anonymous".into(),
+            scopes: None,
+            interactive: false,
+            via: Via::default(),
+            generation: 0,
+        }
     }
 
     /// What kind of being.

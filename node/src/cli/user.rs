@@ -1,6 +1,7 @@
 //! `portolan user`.
 
 use clap::{Args, Subcommand, ValueEnum};
+use protocol::seam::Entropy as _;
 use serde_json::{Value, json};
 
 use super::Session;
@@ -10,6 +11,7 @@ use super::failure::Failure;
 use super::login::Secret;
 use super::secret;
 use super::wire::{API, Column, number, one, segment, word};
+use crate::world::RealEntropy;
 
 const COLUMNS: [Column; 6] = [
     ("NAME", "/username"),
@@ -119,7 +121,7 @@ impl User {
             Self::List => session.show_list(&COLUMNS, &node.list(&format!("{API}/users"))?),
             Self::Show { name } => session.show(&node.get::<Value>(&path(find(&node, name)?))?),
             Self::Create { name, about, password_stdin, generate, admin } => {
-                let password = if *generate { generated()? } else { secret::new(*password_stdin, name)? };
+                let password = if *generate { generated() } else { secret::new(*password_stdin, name)? };
                 create(&node, name, about, &password)?;
                 if *admin {
                     set_admin(&node, find(&node, name)?, true)?;
@@ -195,13 +197,11 @@ fn create(node: &Connection, name: &str, about: &About, password: &Secret) -> Re
 }
 
 /// A password that fulfils every rule: upper, lower, digit, 24 characters from 16 random bytes.
-pub(super) fn generated() -> Result<Secret, Failure> {
+pub(super) fn generated() -> Secret {
     use base64::Engine;
     let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Failure::new(super::failure::Code::Refused, format!("this machine has no randomness: {error}"))
-    })?;
-    Ok(Secret::from(format!("Aa1{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))))
+    RealEntropy.fill(&mut bytes);
+    Secret::from(format!("Aa1{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)))
 }
 
 /// The path of an account.
@@ -260,8 +260,8 @@ mod tests {
 
     #[test]
     fn a_made_password_fulfils_the_rules() {
-        let made = generated().unwrap();
+        let made = generated();
         assert!(crate::auth::check_rules(&crate::auth::Secret::new(made.reveal())).is_ok());
-        assert_ne!(made, generated().unwrap());
+        assert_ne!(made, generated());
     }
 }

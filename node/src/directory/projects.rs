@@ -125,6 +125,7 @@ impl Draft<'_> {
         let before = Some(&old.settings);
         self.tell(&Told { kind: GovernedKind::Project, name: name.as_str(), project: Some(name), before, after: None });
         self.write(Write::Close { project: name.clone(), full });
+        self.forget_in_robots(name);
         Ok(())
     }
 

@@ -162,6 +162,22 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Takes from the robots of the system what they may in a project that goes: one that is made later under its name is
+    /// another.
+    pub(super) fn forget_in_robots(&mut self, project: &ProjectName) {
+        let namespace = format!("{project} ");
+        let speaks_of_it = |robot: &&RobotEntry| {
+            robot.scope.is_none() && robot.is.is.permissions.iter().any(|held| held.starts_with(&namespace))
+        };
+        let robots: Vec<RobotEntry> = self.book.robots().filter(speaks_of_it).cloned().collect();
+        for robot in robots {
+            let mut now = robot.is.is.clone();
+            now.permissions.retain(|held| !held.starts_with(&namespace));
+            (now.updated, now.generation) = (self.now, now.generation + 1);
+            self.put_robot(None, &robot.is.name, Some(&robot.is.is), Some(now));
+        }
+    }
+
     /// Deletes a robot. The id is not given out again.
     ///
     /// # Errors

@@ -126,6 +126,31 @@ async fn memberships_die_with_whom_they_are_of() {
 }
 
 #[tokio::test]
+async fn a_robot_of_the_system_may_nothing_in_a_later_project_of_that_name() {
+    let house = House::new().await;
+    let (shop, bank) = (house.project("shop").await, house.project("bank").await);
+    let new = NewRobot {
+        name: "ci".into(),
+        project: None,
+        permissions: [&shop, &bank].map(|project| format!("{project} repository:pull")).into(),
+        days: None,
+        description: String::new(),
+        disabled: false,
+        creator: "u1".into(),
+        secret: [1; 32],
+    };
+    let id = house.change(|draft| draft.create_robot(&new)).await.unwrap();
+    let holds = || house.directory.read(|book| book.robot_by_id(id).unwrap().is.is.permissions.clone());
+    let generation = || house.directory.read(|book| book.robot_by_id(id).unwrap().is.is.generation);
+    let before = generation();
+    house.change(|draft| draft.delete_project(&shop, true)).await.unwrap();
+    let again = new_project("shop", 8);
+    house.change(|draft| draft.create_project(&again)).await.unwrap();
+    assert_eq!(holds(), ["bank repository:pull"]);
+    assert!(generation() > before, "its tokens of before are over");
+}
+
+#[tokio::test]
 async fn what_must_end_log_ins_raises_the_generation() {
     let house = House::new().await;
     house.person("root").await.unwrap();

@@ -162,20 +162,24 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// The sum of what the project's repositories hold, each content once.
+    /// The sum of what is published in the project, each content once: manifests, and blobs that these need.
     async fn project_bytes(&self, allowed: &BTreeMap<Key, BTreeSet<Value>>) -> Verdict {
         let meta = self.ground.store.meta();
         let mut held: BTreeMap<&str, BTreeSet<Digest>> = BTreeMap::new();
         for key in allowed.keys() {
-            let (repository, digest, here) = match key {
-                Key::Link(repository, digest) => {
-                    (repository, digest, meta.blob(repository, digest).await.map_err(text)?.is_some())
-                }
-                Key::Manifest(repository, digest) => (repository, digest, self.found(key).await?.is_some()),
+            let (repository, digest) = match key {
+                Key::Manifest(repository, digest) | Key::Link(repository, digest) => (repository, digest),
                 Key::Project(_) | Key::Tag(..) => continue,
             };
-            if here {
-                held.entry(repository.project_str()).or_default().insert(*digest);
+            let held = held.entry(repository.project_str()).or_default();
+            if matches!(key, Key::Link(..)) || self.found(key).await?.is_none() {
+                continue;
+            }
+            held.insert(*digest);
+            for blob in meta.pinned_blobs(repository, digest).await.map_err(text)? {
+                if meta.blob(repository, &blob).await.map_err(text)?.is_some() {
+                    held.insert(blob);
+                }
             }
         }
         for (project, digests) in held {

@@ -14,7 +14,7 @@ use super::{all_files, connect, encoded, raw, status_of};
 fn unknown_and_privileged_fields_are_refused() {
     let node = TestNode::plain();
     for body in [
-        json!({"project_name": "a", "owner_id": 1}),
+        json!({"project_name": "a", "administrator": true}),
         json!({"project_name": "a", "metadata": {"public": "true", "admin": "true"}}),
         json!({"project_name": "a", "created": 0}),
         json!({"project_name": "A B"}),
@@ -23,6 +23,9 @@ fn unknown_and_privileged_fields_are_refused() {
     ] {
         node.admin().post_json("/api/v2.0/projects", &body).expect(400);
     }
+    // A field that clients send back although it can't be set is read and not obeyed.
+    node.admin().post_json("/api/v2.0/projects", &json!({"project_name": "b", "owner_id": 99})).expect(201);
+    assert_eq!(node.admin().get("/api/v2.0/projects/b").expect(200).json()["owner_name"], "admin");
     let names = node.admin().get("/api/v2.0/projects?page_size=100").expect(200).text();
     assert!(!names.contains("\"a\""), "{names}");
 }
@@ -105,7 +108,9 @@ fn no_route_answers_without_being_asked_who() {
         format!("/v2/shop/app/blobs/{blob}"),
         format!("/v2/shop/app/referrers/{}", image.digest),
         "/v2/shop/app/blobs/uploads/00000000000000000000000000000000".to_owned(),
-        "/api/v2.0/projects".to_owned(),
+        "/api/v2.0/projects/shop".to_owned(),
+        "/api/v2.0/projects/shop/repositories/app/artifacts".to_owned(),
+        "/api/v2.0/users".to_owned(),
         "/api/v2.0/mesh/node/status".to_owned(),
     ] {
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] {

@@ -213,7 +213,7 @@ fn create(node: &Connection, key: &Key, fields: &Fields, shown: &mut Vec<Shown>)
             node.send(&format!("{API}/mesh/roles"), &document)
         }
         Kind::User => {
-            let secret = user::generated()?;
+            let secret = user::generated();
             let mut document = json!({
                 "username": name, "password": secret, "email": format!("{name}@localhost.invalid"), "realname": name,
             });
