@@ -261,7 +261,7 @@ fn a_session_belongs_to_its_repository() {
 fn administration_is_the_administrators() {
     let node = TestNode::plain();
     for (method, target) in [
-        ("GET", "/api/v2.0/projects"),
+        ("GET", "/api/v2.0/users"),
         ("POST", "/api/v2.0/projects"),
         ("GET", "/api/v2.0/mesh/node/status"),
         ("POST", "/api/v2.0/mesh/node/gc"),

@@ -321,7 +321,8 @@ pub(crate) fn find(method: &Method, path: &str) -> Result<Matched, Error> {
     else {
         return Err(error::no_route());
     };
-    let params = read(best.path, below).ok_or_else(error::no_route)?;
+    // There is such a route, and nothing can be called what stands in this path.
+    let params = read(best.path, below).ok_or_else(|| error::not_found("what this path names"))?;
     let there = || ROUTES.iter().filter(|route| route.path == best.path);
     let Some(route) = there().find(|route| route.method == method.as_str()) else {
         let allow: Vec<_> = there().map(|route| route.method).collect();

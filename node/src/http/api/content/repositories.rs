@@ -58,7 +58,8 @@ pub(super) async fn list(ask: &Ask<'_>) -> Result<Response, Error> {
     let list = ask.list()?;
     let key = ProjectKey::Name(ask.matched.param("project_name").unwrap_or_default().to_owned());
     // Who may see some repositories of it may know of the project.
-    let project = Arc::clone(ask.permit_project(SEE_PROJECT, &key)?.project());
+    let permit = ask.permit_project(SEE_PROJECT, &key).or_else(|_| ask.permit_project(LIST_REPOSITORIES, &key))?;
+    let project = Arc::clone(permit.project());
     let sight = ask.call.gate().sight(ask.principal(), LIST_REPOSITORIES, Some(&project.name));
     if sight.is_nothing() {
         ask.permit_project(LIST_REPOSITORIES, &key)?;
