@@ -141,7 +141,7 @@ fn save(logins: &Logins, path: &Path) -> Result<(), Failure> {
 /// Log in at a node and keep the password for later commands, in a file only you can read.
 #[derive(Debug, Args)]
 pub(super) struct In {
-    /// The node: https://HOST[:PORT].
+    /// The node: https://HOST or https://HOST:PORT.
     url: String,
     /// The password is the first line of stdin. Without it: --password-file, the variable, or a question.
     #[arg(long)]
@@ -181,7 +181,7 @@ fn check(connection: &Connection) -> Result<(), Failure> {
 /// Forget the login at a node.
 #[derive(Debug, Args)]
 pub(super) struct Out {
-    /// The node: https://HOST[:PORT].
+    /// The node: https://HOST or https://HOST:PORT.
     url: String,
 }
 

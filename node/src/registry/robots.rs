@@ -66,7 +66,7 @@ fn creator_word(kind: Kind) -> String {
     }
 }
 
-/// The account that made a robot, by [`creator_word`].
+/// The account that made a robot, by a letter for its kind and its id.
 #[must_use]
 pub fn creator(robot: &RobotEntry) -> Option<Kind> {
     let (kind, id) = robot.is.is.creator.split_at_checked(1)?;

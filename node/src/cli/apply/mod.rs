@@ -1,6 +1,6 @@
 //! `portolan apply`: makes what governs an installation what a file says.
 //!
-//! [`file`] reads what shall be, [`node`] what is, [`plan`] decides what to do, and [`node`] does it.
+//! [`mod@file`] reads what shall be, [`node`] what is, [`plan`] decides what to do, and [`node`] does it.
 
 mod file;
 mod node;

@@ -1,7 +1,7 @@
 //! Finding entries without reading the log. Owns `audit/index.redb`, which can be made again from the files at any time.
 //!
 //! Each entry has a row with its place in the files, and stands in a list for its type, its user, its project and, when it
-//! was refused, in one for that. For every list there is a count for each [`BLOCK`] positions, so a page deep in a list
+//! was refused, in one for that. For every list there is a count for each block of positions, so a page deep in a list
 //! costs the blocks before it and not the entries. A question with one condition is answered from counts and lists; one
 //! with several walks the shortest list and looks at rows, at most `SCAN` of them: [`Found::complete`] says whether that
 //! was the end.
