@@ -283,7 +283,7 @@ fn a_disk_that_lies_about_a_sync_is_found_out() {
         (Lie::BlobNames, "bytes are missing"),
         (Lie::UploadBytes, "other bytes"),
         (Lie::Metadata, "it may be"),
-        (Lie::Audit, "0 events tell of"),
+        (Lie::Audit, "the audit log is broken"),
     ];
     for (lie, evidence) in lies {
         block_on(async {
