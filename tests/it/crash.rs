@@ -280,10 +280,11 @@ fn nothing_is_promised_after_a_failed_sync_although_the_next_one_succeeds() {
 #[test]
 fn a_disk_that_lies_about_a_sync_is_found_out() {
     let lies = [
-        (Lie::BlobNames, "bytes are missing"),
-        (Lie::UploadBytes, "other bytes"),
-        (Lie::Metadata, "it may be"),
-        (Lie::Audit, "the audit log is broken"),
+        (Lie::BlobNames, &["bytes are missing"][..]),
+        (Lie::UploadBytes, &["other bytes"]),
+        (Lie::Metadata, &["it may be"]),
+        // By which of both it is found depends on when the worker moved the events.
+        (Lie::Audit, &["0 events tell of", "the audit log is broken"]),
     ];
     for (lie, evidence) in lies {
         block_on(async {
@@ -302,7 +303,7 @@ fn a_disk_that_lies_about_a_sync_is_found_out() {
                 }
             }
             println!("{lie:?}: after {looked} states: {found:?}");
-            let found_out = found.is_some_and(|violation| violation.contains(evidence));
+            let found_out = found.is_some_and(|violation| evidence.iter().any(|evidence| violation.contains(evidence)));
             assert!(
                 found_out,
                 "{looked} states, and nobody noticed for the right reason that the disk lies about {lie:?}"
