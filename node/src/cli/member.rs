@@ -7,16 +7,13 @@ use super::Session;
 use super::connection::Connection;
 use super::exit::Exit;
 use super::failure::{Code, Failure};
-use super::role::{self, pairs, words_of};
-use super::wire::{API, Column, number, project, rows, segment, word};
+use super::role;
+use super::wire::{API, Column, number, project, segment, word};
 
 const MEMBERS: [Column; 4] =
     [("NAME", "/entity_name"), ("TYPE", "/entity_type"), ("ROLE", "/role_name"), ("ID", "/id")];
 const GRANTS: [Column; 4] =
-    [("NAME", "/entity_name"), ("TYPE", "/entity_type"), ("REPOSITORIES", "/repository"), ("MAY", "/may")];
-/// What a right over single repositories can be about.
-const OF_REPOSITORIES: [&str; 6] =
-    ["repository", "artifact", "tag", "accessory", "artifact-addition", "artifact-label"];
+    [("NAME", "/entity_name"), ("TYPE", "/entity_type"), ("REPOSITORIES", "/repository"), ("ROLE", "/role_name")];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Members {
@@ -78,8 +75,7 @@ pub(super) enum Grants {
         name: String,
         /// The repositories, without the project: app/**.
         pattern: String,
-        /// A role, whose rights over repositories they get, or RESOURCE:ACTION,….
-        #[arg(value_name = "ROLE|RESOURCE:ACTION")]
+        /// A role, whose rights over repositories they get.
         role: String,
         /// It is a group.
         #[arg(long)]
@@ -131,21 +127,11 @@ impl Grants {
     pub(super) fn run(&self, session: &mut Session<'_>) -> Result<Exit, Failure> {
         let node = session.connection()?;
         match self {
-            Self::List { project } => {
-                let grants = list_grants(&node, project)?;
-                let shown = grants.iter().map(|grant| {
-                    let mut shown = grant.clone();
-                    shown["may"] = json!(words_of(&grant["permissions"]));
-                    shown
-                });
-                let shown: Vec<Value> = shown.collect();
-                session.terminal.answer(&rows(&GRANTS, &shown), &grants)?;
-                Ok(Exit::Ok)
-            }
+            Self::List { project } => session.show_list(&GRANTS, &list_grants(&node, project)?),
             Self::Add { project, name, pattern, role, group } => {
-                let permissions = permissions(&node, role)?;
-                grant(&node, project, name, *group, pattern, &permissions)?;
-                session.done(&permissions.join("\n"), &json!({ "name": name, "permissions": permissions }))
+                grant(&node, project, name, *group, pattern, role)?;
+                let said = format!("{name} is {role} of {project}/{pattern}");
+                session.done(&said, &json!({ "name": name, "role": role }))
             }
             Self::Remove { project, name, pattern, group } => {
                 let found = find_grant(&node, project, name, *group, pattern)?;
@@ -155,15 +141,6 @@ impl Grants {
             }
         }
     }
-}
-
-fn permissions(node: &Connection, text: &str) -> Result<Vec<String>, Failure> {
-    if text.contains(':') {
-        return Ok(text.split(',').map(str::to_owned).collect());
-    }
-    let all = words_of(&role::find(node, text)?["permissions"]);
-    let of_repositories = |word: &String| word.split(':').next().is_some_and(|of| OF_REPOSITORIES.contains(&of));
-    Ok(all.into_iter().filter(of_repositories).collect())
 }
 
 fn members_path(of: &str) -> String {
@@ -273,13 +250,13 @@ pub(super) fn grant(
     name: &str,
     group: bool,
     pattern: &str,
-    permissions: &[String],
+    role: &str,
 ) -> Result<(), Failure> {
     let document = json!({
         "repository": pattern,
         "entity_type": kind(group),
         "entity_name": name,
-        "permissions": pairs(permissions)?,
+        "role_id": role::id(node, role)?,
     });
     node.send(&grants_path(of), &document)
 }
@@ -318,9 +295,10 @@ mod tests {
     }
 
     #[test]
-    fn a_role_over_repositories_is_what_it_says_about_them() {
-        let (node, _) = canned(&[(200, ROLES)]);
-        assert_eq!(permissions(&node, "developer").unwrap(), ["repository:push"]);
-        assert_eq!(permissions(&node, "tag:list,tag:create").unwrap(), ["tag:list", "tag:create"]);
+    fn a_right_over_some_repositories_is_given_by_the_name_of_a_role() {
+        let (node, client) = canned(&[(200, ROLES), (201, "")]);
+        grant(&node, "team", "eve", true, "web/**", "developer").unwrap();
+        let said = r#"{"entity_name":"eve","entity_type":"g","repository":"web/**","role_id":2}"#;
+        assert_eq!(client.asked.lock().unwrap()[1], format!("POST /api/v2.0/mesh/projects/team/grants {said}"));
     }
 }

@@ -106,7 +106,7 @@ struct Grant {
     user: Option<String>,
     group: Option<String>,
     repository: String,
-    permissions: Vec<String>,
+    role: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -237,7 +237,7 @@ fn project(out: &mut Desired, one: Project) -> Result<(), Failure> {
     }
     for grant in section(out, Kind::Grant, of, one.grants) {
         let who = who(grant.user, grant.group, name)?;
-        let fields = Fields::from([("permissions".to_owned(), permissions(&grant.permissions)?)]);
+        let fields = Fields::from([("role".to_owned(), json!(grant.role))]);
         put(out, Kind::Grant, of, &format!("{who} {}", grant.repository), fields)?;
     }
     for label in section(out, Kind::ProjectLabel, of, one.labels) {

@@ -112,9 +112,8 @@ pub(super) fn current(node: &Connection, desired: &Desired) -> Result<State, Fai
             }
             if speaks(Kind::Grant, within) {
                 for grant in member::list_grants(node, &name)? {
-                    let permissions = json!(words_of(&grant["permissions"]));
                     let key = format!("{} {}", who(&grant), word(&grant, "/repository"));
-                    put(Kind::Grant, within, key, of(&grant, &[], [("permissions", permissions)]));
+                    put(Kind::Grant, within, key, of(&grant, &[], [("role", grant["role_name"].clone())]));
                 }
             }
             if speaks(Kind::Robot, within) {
@@ -244,7 +243,8 @@ fn create(node: &Connection, key: &Key, fields: &Fields, shown: &mut Vec<Shown>)
         Kind::Member => change(node, key, fields),
         Kind::Grant => {
             let (who, group, pattern) = parts(name);
-            member::grant(node, within(key), who, group, pattern, &texts(fields, "permissions"))
+            let role = fields.get("role").map(|role| word(role, "")).unwrap_or_default();
+            member::grant(node, within(key), who, group, pattern, &role)
         }
         Kind::Robot => {
             let mut document = of_fields(fields)?;
