@@ -5,6 +5,7 @@
 //! and the network are inputs, described as traits in [`seam`] and implemented elsewhere. A test on this crate's
 //! dependency tree and the lints in `protocol/.clippy.toml` keep it so.
 
+pub mod broadcast;
 pub mod byte_range;
 pub mod canonical;
 pub mod descriptor;

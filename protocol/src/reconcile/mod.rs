@@ -5,6 +5,7 @@
 //! what is small (Meyer, "Range-Based Set Reconciliation", 2023), until each knows which of its records the other lacks.
 //! Those it sends, newest first. There is no horizon: a newcomer is a site whose ranges are empty, and gets them whole.
 //!
+//! - [`overview`] finds which of many scopes differ.
 //! - [`Session`] is the machine a connection holds: scopes in order, each in one run, the messages, what to send.
 //! - A run is keyed with nonces of both sides, so that nobody can write records whose sums or short ids collide. What
 //!   collides all the same is found by the next run, under other nonces.
@@ -19,6 +20,7 @@ mod index;
 mod items;
 mod message;
 mod outbox;
+pub mod overview;
 mod run;
 mod session;
 mod wire;

@@ -123,6 +123,14 @@ kinds! {
     WEBHOOK = 34, "webhook", Some(Action::Administer);
 }
 
+impl Kind {
+    /// Whether it goes ahead of all others: what ends a right must not wait behind what somebody pushes.
+    #[must_use]
+    pub const fn is_urgent(self) -> bool {
+        matches!(self, Self::REVOCATION | Self::SUSPENSION | Self::DENIAL)
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
