@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod manifest;
 pub mod media_type;
 pub mod name;
+pub mod overlay;
 pub mod reconcile;
 pub mod record;
 pub mod reference;
