@@ -81,7 +81,7 @@ impl Archive {
             scope: say.scope,
             time,
             kind: say.kind,
-            key: RecordKey::hash(&(number as u64).to_le_bytes()),
+            key: RecordKey::hash(blake3::hash(&number.to_le_bytes()).as_bytes()),
             value: Some(&value),
             position: Position { incarnation: Incarnation(1), seq: number as u64 + 1 },
             grant: RecordId([7; 32]),

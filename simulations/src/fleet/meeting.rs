@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use protocol::canonical;
 use protocol::identity::NodeKey;
 use protocol::reconcile::overview::{self, Roots, Step};
-use protocol::reconcile::{DayHashes, Effect, Item, Items, Message, Nonce, Outcome, Pace, Root, Scopes, Session, Tally};
+use protocol::reconcile::{
+    DayHashes, Effect, Item, Items, Message, Nonce, Outcome, Pace, Root, Scopes, Session, Tally,
+};
 use protocol::record::ScopeId;
 use protocol::roster::Roster;
 

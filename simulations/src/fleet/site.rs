@@ -35,8 +35,12 @@ pub enum Out {
     Send(NodeKey, Wire),
     /// Dial.
     Dial(NodeKey),
-    /// Close the connection.
+    /// Close the connection; the overlay said so.
     Close(NodeKey),
+    /// Close the connection: the peer did wrong.
+    Blame(NodeKey),
+    /// So many records are pushed to somebody.
+    Pushing(u64),
     /// Records of a meeting: the lane goes on when these have left.
     Lane(NodeKey, bool, u8, Wire),
     /// These are new here.
@@ -69,8 +73,10 @@ pub struct Site {
     paused: BTreeMap<NodeKey, (Duration, VecDeque<Vec<u8>>, usize)>,
     /// Who was cut off for doing wrong.
     pub blamed: BTreeMap<NodeKey, u32>,
-    /// Bytes of records other than those it wanted that a meeting cost.
+    /// What it wants done.
     pub out: Vec<Out>,
+    /// Whether what it took last was pushed to it.
+    pub by_push: bool,
     rng: Rng,
     metered: bool,
 }
@@ -105,6 +111,7 @@ impl Site {
             paused: BTreeMap::new(),
             blamed: BTreeMap::new(),
             out: Vec::new(),
+            by_push: false,
             rng,
             metered,
         }
@@ -248,7 +255,7 @@ impl Site {
 
     fn blame(&mut self, peer: NodeKey) {
         *self.blamed.entry(peer).or_default() += 1;
-        self.out.push(Out::Close(peer));
+        self.out.push(Out::Blame(peer));
     }
 
     fn on_presence(&mut self, effects: Vec<presence::Effect>) {
@@ -271,8 +278,7 @@ impl Site {
                 overlay::Effect::Up(peer) => {
                     let seen = Seen { charter, me: self.number, revoked: &self.revoked, audiences: &self.audiences };
                     self.cast.up(peer, now, &seen);
-                    let presence = self.presence.up(peer, now, &seen);
-                    self.on_presence(presence);
+                    self.presence.up(peer, now, &seen);
                     // One of the two begins.
                     if charter.key(self.number) < peer {
                         self.meet(peer, charter, archive);
@@ -299,6 +305,9 @@ impl Site {
                         .map(super::archive::Entry::sheet)
                         .collect();
                     if !sheets.is_empty() {
+                        if !urgent {
+                            self.out.push(Out::Pushing(sheets.len() as u64));
+                        }
                         let bytes = Message::Push { urgent, sheets }.encode();
                         self.out.push(Out::Send(to, if urgent { Wire::Urgent(bytes) } else { Wire::Cast(bytes) }));
                     }
@@ -338,10 +347,8 @@ impl Site {
     pub fn take(&mut self, numbers: Vec<u32>, came: Came, charter: &Charter, archive: &Archive, now: Duration) {
         let seen = self.seen(charter);
         let me = seen.me();
-        let mine: Vec<u32> = numbers
-            .into_iter()
-            .filter(|number| seen.may_hold(&me, &archive.get(*number).notice.scope))
-            .collect();
+        let mine: Vec<u32> =
+            numbers.into_iter().filter(|number| seen.may_hold(&me, &archive.get(*number).notice.scope)).collect();
         let new: Vec<u32> = mine.into_iter().filter(|number| self.shelf.insert(*number, archive)).collect();
         let before = self.revoked.len();
         self.revoked.extend(new.iter().filter_map(|number| archive.get(*number).revokes));
@@ -354,6 +361,7 @@ impl Site {
         let notices: Vec<Notice> = new.iter().map(|number| archive.get(*number).notice).collect();
         let seen = Seen { charter, me: self.number, revoked: &self.revoked, audiences: &self.audiences };
         let effects = self.cast.took(&notices, came, now, &seen);
+        self.by_push = matches!(came, Came::Pushed(_));
         self.out.push(Out::New(new));
         self.on_cast(effects, charter, archive, now);
     }
@@ -438,14 +446,14 @@ impl Site {
 
 fn machines(number: SiteNumber, charter: &Charter, rng: &mut Rng) -> (Overlay, Broadcast, Presence) {
     let metered = charter.place(number).is_metered;
-    let (slots, plan, pace) = if metered {
-        (Slots::metered(), broadcast::Plan::metered(), presence::Plan::metered())
+    let (slots, plan) = if metered {
+        (Slots::metered(), broadcast::Plan::metered())
     } else {
-        (Slots::usual(), broadcast::Plan::usual(), presence::Plan::usual())
+        (Slots::usual(), broadcast::Plan::usual())
     };
     (
         Overlay::new(slots, seed(rng)),
         Broadcast::new(plan, seed(rng)),
-        Presence::new(charter.secret(number).clone(), pace, seed(rng)),
+        Presence::new(charter.secret(number).clone(), presence::Plan::default(), seed(rng)),
     )
 }

@@ -1,0 +1,188 @@
+//! What peers say, and whether one that asks is let in. State lives in [`Overlay`].
+
+use std::time::Duration;
+
+use super::away::Did;
+use super::link::{Aim, Origin, State, Tally};
+use super::machine::{Effect, Fault, Overlay};
+use super::message::{Message, Why};
+use super::passive::{Entry, Source};
+use super::{ALONE_EVERY, MAX_OTHERS, MAX_SHUFFLE};
+use crate::identity::NodeKey;
+use crate::roster::Roster;
+
+impl Overlay {
+    pub(super) fn take(
+        &mut self,
+        peer: NodeKey,
+        message: Message,
+        now: Duration,
+        roster: &dyn Roster,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Fault> {
+        let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
+        match (message, link.state) {
+            (Message::Ask(_), State::Neighbour(_)) => effects.push(Effect::Send(peer, Message::Yes.encode())),
+            // Each asked the other: both want it, and the question is the answer.
+            (Message::Ask(_), State::Asking(aim)) | (Message::Yes, State::Asking(aim)) => {
+                self.won(peer, aim, now, effects);
+            }
+            (Message::Ask(why), State::Waiting) => self.asked(peer, why, now, roster, effects),
+            // Said on a crossing of questions, when one connection replaced another.
+            (Message::Yes, State::Neighbour(_)) => {}
+            (Message::No(others), State::Asking(aim)) => {
+                self.leave(&peer, effects);
+                let did = if aim == Aim::Audience { Did::RefusedAudience } else { Did::Refused };
+                self.away.failed(peer, did, now, &mut self.draw);
+                self.audiences_at = Duration::ZERO;
+                self.hear(peer, others, roster);
+            }
+            (Message::No(_), State::Neighbour(_)) => {
+                self.leave(&peer, effects);
+                self.away.failed(peer, Did::Refused, now, &mut self.draw);
+            }
+            (Message::Shuffle(keys), State::Neighbour(_)) => {
+                let own = self.sample(MAX_SHUFFLE / 2, &peer);
+                effects.push(Effect::Send(peer, Message::Shuffled(own).encode()));
+                self.hear(peer, keys, roster);
+            }
+            (Message::Shuffled(keys), State::Neighbour(_)) if link.shuffling => {
+                link.shuffling = false;
+                self.hear(peer, keys, roster);
+            }
+            (_, _) => return Err(Fault::OutOfOrder),
+        }
+        Ok(())
+    }
+
+    /// Takes in peers that one named.
+    fn hear(&mut self, from: NodeKey, keys: Vec<NodeKey>, roster: &dyn Roster) {
+        for key in keys {
+            if let Some((kind, is_metered)) = self.judge(&key, roster).filter(|_| !self.links.contains_key(&key)) {
+                let entry = Entry { kind, is_metered, source: Source::Heard(from) };
+                self.passive.add(key, entry, &mut self.draw);
+            }
+        }
+    }
+
+    /// A peer that this site asked is a neighbour.
+    fn won(&mut self, peer: NodeKey, aim: Aim, now: Duration, effects: &mut Vec<Effect>) {
+        let origin = match aim {
+            Aim::Slot | Aim::Improve => Origin::Chosen,
+            Aim::Audience => Origin::Audience,
+        };
+        self.accept(peer, origin, now, effects);
+        if aim == Aim::Improve {
+            let kind = self.links.get(&peer).map(|link| link.kind);
+            let others: Vec<NodeKey> = self
+                .neighbours()
+                .filter(|(key, held)| **key != peer && Some(held.kind) == kind && held.origin == Origin::Chosen)
+                .map(|(key, _)| *key)
+                .collect();
+            if let Some(out) = self.draw.one(&others).copied() {
+                self.displace(&out, effects);
+            }
+        }
+        // More than all slots: what was lent is taken back.
+        for _ in 0..self.links.len() {
+            let tally = self.tally();
+            if tally.ordinary(&self.shares) <= self.shares.most {
+                return;
+            }
+            let Some(out) = self.spare(&peer, &tally) else { return };
+            self.displace(&out, effects);
+        }
+    }
+
+    /// A neighbour whose slot another needs more: lent to one that asked, lent to one that was chosen, or else asked.
+    fn spare(&mut self, newest: &NodeKey, tally: &Tally) -> Option<NodeKey> {
+        let shares = self.shares;
+        let lent_asked = |kind: usize| tally.asked[kind] > shares.asked[kind];
+        let lent_chosen =
+            |kind: usize| tally.own[kind] > shares.own[kind] && tally.of_kind(kind, &shares) > shares.plan[kind];
+        let pick = |origin: Origin, from: &dyn Fn(usize) -> bool| -> Vec<NodeKey> {
+            self.neighbours()
+                .filter(|(key, held)| *key != newest && held.origin == origin && from(held.kind.index()))
+                .map(|(key, _)| *key)
+                .collect()
+        };
+        let mut spare = pick(Origin::Asked, &lent_asked);
+        if spare.is_empty() {
+            spare = pick(Origin::Chosen, &lent_chosen);
+        }
+        if spare.is_empty() {
+            spare = pick(Origin::Asked, &|_| true);
+        }
+        self.draw.one(&spare).copied()
+    }
+
+    /// Takes the slot of a neighbour. One that is needed for an audience stays for that.
+    fn displace(&mut self, peer: &NodeKey, effects: &mut Vec<Effect>) {
+        if self.held.contains(peer)
+            && let Some(link) = self.links.get_mut(peer)
+            && let State::Neighbour(held) = &mut link.state
+        {
+            held.origin = Origin::Audience;
+            return;
+        }
+        self.leave(peer, effects);
+    }
+
+    /// A peer asks.
+    fn asked(&mut self, peer: NodeKey, why: Why, now: Duration, roster: &dyn Roster, effects: &mut Vec<Effect>) {
+        let origin = match self.room_for(&peer, why, now, effects) {
+            true => Some(Origin::Asked),
+            false => {
+                (why == Why::Audience && self.has_room_for_member(&peer, roster)).then_some(Origin::AskedForAudience)
+            }
+        };
+        let answer = match origin {
+            Some(_) => Message::Yes,
+            None => Message::No(self.sample(MAX_OTHERS, &peer)),
+        };
+        effects.push(Effect::Send(peer, answer.encode()));
+        if let Some(origin) = origin {
+            self.accept(peer, origin, now, effects);
+        }
+    }
+
+    /// Whether there is an ordinary slot for a peer that asks, made by giving up another's if need be.
+    fn room_for(&mut self, peer: &NodeKey, why: Why, now: Duration, effects: &mut Vec<Effect>) -> bool {
+        let Some(kind) = self.links.get(peer).map(|link| link.kind.index()) else { return false };
+        let (tally, shares) = (self.tally(), self.shares);
+        if tally.ordinary(&shares) < shares.most {
+            return true;
+        }
+        if why == Why::Audience {
+            return false;
+        }
+        let is_due = why == Why::Alone && self.alone_at.is_none_or(|at| now >= at + ALONE_EVERY);
+        let has_share = tally.asked[kind] < shares.asked[kind];
+        if !has_share && !is_due {
+            return false;
+        }
+        // Those beyond the share of their kind; for one alone also another of its own kind.
+        let out: Vec<NodeKey> = self
+            .neighbours()
+            .filter(|(_, held)| {
+                let of = held.kind.index();
+                held.origin == Origin::Asked && (tally.asked[of] > shares.asked[of] || !has_share && of == kind)
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        let Some(out) = self.draw.one(&out).copied() else { return false };
+        if !has_share {
+            self.alone_at = Some(now);
+        }
+        self.displace(&out, effects);
+        true
+    }
+
+    fn has_room_for_member(&self, peer: &NodeKey, roster: &dyn Roster) -> bool {
+        let tally = self.tally();
+        let room = self.shares.audience;
+        tally.asked_audience < room / 2
+            && tally.asked_audience + tally.extra(&self.shares) < room
+            && roster.audiences().iter().any(|audience| audience.members.binary_search(peer).is_ok())
+    }
+}
