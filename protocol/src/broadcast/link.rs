@@ -65,6 +65,8 @@ pub(super) struct Link {
     pub(super) news_due: Option<Duration>,
     give: Budget,
     pub(super) take: Budget,
+    /// The connection takes nothing ordinary before.
+    pub(super) held_until: Duration,
     /// Something was dropped for want of room.
     dropped: bool,
     /// Asked for in vain, in a row.
@@ -84,6 +86,7 @@ impl Link {
             news_due: None,
             give: Budget::new(plan.give, now),
             take: Budget::new(plan.take, now),
+            held_until: Duration::ZERO,
             dropped: false,
             unanswered: 0,
             overwhelms: false,
@@ -114,6 +117,10 @@ impl Link {
         self.news_due = Some(self.news_due.map_or(due, |earlier| earlier.min(due)));
     }
 
+    fn ready(&mut self, now: Duration) -> Duration {
+        self.give.ready(now).max(self.held_until)
+    }
+
     /// Forgets what waits for the neighbour and may not be said to it any more.
     pub(super) fn keep(&mut self, mut may: impl FnMut(&Short) -> bool) {
         self.urgent.retain(|queued| may(&Short::of(&queued.id)));
@@ -126,7 +133,7 @@ impl Link {
     pub(super) fn next_push(&mut self, now: Duration) -> Option<(Vec<RecordId>, bool)> {
         let urgent = !self.urgent.is_empty();
         // What is urgent is charged for and does not wait.
-        if !urgent && self.give.ready(now) > now {
+        if !urgent && self.ready(now) > now {
             return None;
         }
         let queue = if urgent { &mut self.urgent } else { &mut self.ordinary };
@@ -146,7 +153,7 @@ impl Link {
 
     /// The next announcements of those that are due.
     pub(super) fn next_news(&mut self, now: Duration) -> Option<(bool, Vec<Short>)> {
-        if self.news_due.is_none_or(|due| due > now) {
+        if self.news_due.is_none_or(|due| due > now) || self.held_until > now {
             return None;
         }
         let pushed = self.offers.is_empty();
@@ -170,8 +177,8 @@ impl Link {
         } else if self.ordinary.is_empty() {
             None
         } else {
-            Some(self.give.ready(now))
+            Some(self.ready(now))
         };
-        [push, self.news_due].into_iter().flatten().min()
+        [push, self.news_due.map(|due| due.max(self.held_until))].into_iter().flatten().min()
     }
 }

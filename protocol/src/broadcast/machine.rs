@@ -94,7 +94,8 @@ impl Broadcast {
             if Some(*peer) == from || holders.contains(peer) || !roster.may_hold(peer, &notice.scope) {
                 continue;
             }
-            let gives = tree.gives(peer);
+            // Who writes pushes to all: nobody else has it, and how many want to be fed by this site says nothing of that.
+            let gives = tree.gives(peer) || came == Came::Here;
             let queued = Queued { id: notice.id, bytes: notice.bytes };
             if notice.urgent {
                 link.push(queued, true);
@@ -294,6 +295,14 @@ impl Broadcast {
             for records in records.chunks(MAX_IDS) {
                 effects.push(Effect::Send { to, bytes: Message::Want(records.to_vec()).encode() });
             }
+        }
+    }
+
+    /// The connection takes nothing more until then: what is ordinary waits here, where it can be overtaken and dropped,
+    /// and not in the connection's queue.
+    pub fn hold(&mut self, peer: &NodeKey, until: Duration) {
+        if let Some(link) = self.links.get_mut(peer) {
+            link.held_until = until;
         }
     }
 

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use simulations::event_log::EventLog;
+use simulations::fleet::charter::Safeguards;
 use simulations::fleet::scenarios::{self, Size};
 use simulations::report::{Report, Verdict};
 use simulations::scenario::Scenario;
@@ -98,7 +99,7 @@ fn perform(command: Command, out: &mut impl Write) -> Result<bool, Box<dyn Error
             }
             for (name, about, scenario) in chosen {
                 writeln!(out, "\n{name}: {about} (seed {seed})")?;
-                for finding in scenario(size, seed) {
+                for finding in scenario(size, Safeguards::default(), seed) {
                     good &= finding.is_met();
                     writeln!(out, "{finding}")?;
                 }

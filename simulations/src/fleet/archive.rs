@@ -59,11 +59,19 @@ pub struct Say {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Archive {
+    /// Whether what is urgent is told apart.
+    urgent: bool,
     entries: Vec<Entry>,
     by_short: BTreeMap<Short, u32>,
 }
 
 impl Archive {
+    /// Without records.
+    #[must_use]
+    pub fn new(urgent: bool) -> Self {
+        Self { urgent, ..Self::default() }
+    }
+
     /// Signs a record and keeps it; its number.
     ///
     /// # Panics
@@ -88,6 +96,7 @@ impl Archive {
             actor: "robot$ci",
             prev: vec![RecordId([9; 32])],
         };
+        #[expect(clippy::expect_used, reason = "sizes are chosen by scenarios, within the limits")]
         let record = draft.sign(author).expect("a scenario writes within the limits");
         self.add(record, Some(value), say.revokes)
     }
@@ -99,7 +108,7 @@ impl Archive {
             id: record.id(),
             scope: record.scope(),
             bytes: u32::try_from(size).unwrap_or(u32::MAX),
-            urgent: record.body().is_some_and(|body| body.kind.is_urgent()),
+            urgent: self.urgent && record.body().is_some_and(|body| body.kind.is_urgent()),
         };
         self.by_short.insert(Short::of(&record.id()), number);
         self.entries.push(Entry { record, value, notice, revokes });

@@ -17,7 +17,7 @@ use protocol::roster::Roster;
 use super::archive::{Archive, Shelf};
 
 /// Sessions of one meeting at the same time.
-const LANES: usize = 8;
+const LANES: usize = 32;
 
 /// A piece of an exchange.
 #[derive(Clone, Debug)]

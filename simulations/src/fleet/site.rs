@@ -14,7 +14,7 @@ use protocol::roster::{Audience, Roster};
 use protocol::{Timestamp, canonical};
 
 use super::archive::{Archive, On, Shelf};
-use super::charter::{Charter, Seen, SiteNumber};
+use super::charter::{Charter, Safeguards, Seen, SiteNumber};
 use super::meeting::{Do, Meeting, Part, sheets};
 use super::world::Wire;
 use crate::rng::Rng;
@@ -67,6 +67,7 @@ pub struct Site {
     cast: Broadcast,
     presence: Presence,
     audiences: Vec<Audience>,
+    safeguards: Safeguards,
     passive: Vec<Remembered>,
     meetings: BTreeMap<(NodeKey, bool), Meeting>,
     next_meet: Duration,
@@ -90,9 +91,9 @@ fn seed(rng: &mut Rng) -> [u8; 32] {
 impl Site {
     /// A site that starts.
     #[must_use]
-    pub fn new(number: SiteNumber, charter: &Charter, mut rng: Rng) -> Self {
+    pub fn new(number: SiteNumber, charter: &Charter, safeguards: Safeguards, mut rng: Rng) -> Self {
         let metered = charter.place(number).is_metered;
-        let (overlay, cast, presence) = machines(number, charter, &mut rng);
+        let (overlay, cast, presence) = machines(number, charter, safeguards, &mut rng);
         let next_meet = rng.up_to(MEET);
         Self {
             number,
@@ -104,7 +105,8 @@ impl Site {
             overlay,
             cast,
             presence,
-            audiences: charter.audiences_of(number),
+            audiences: if safeguards.audiences { charter.audiences_of(number) } else { Vec::new() },
+            safeguards,
             passive: Vec::new(),
             meetings: BTreeMap::new(),
             next_meet,
@@ -118,7 +120,13 @@ impl Site {
     }
 
     fn seen<'a>(&'a self, charter: &'a Charter) -> Seen<'a> {
-        Seen { charter, me: self.number, revoked: &self.revoked, audiences: &self.audiences }
+        Seen {
+            charter,
+            me: self.number,
+            revoked: &self.revoked,
+            audiences: &self.audiences,
+            safeguards: self.safeguards,
+        }
     }
 
     /// Its power goes: records and the passive view stay.
@@ -133,7 +141,7 @@ impl Site {
     /// It starts again.
     pub fn start(&mut self, charter: &Charter, now: Duration) {
         self.up = true;
-        (self.overlay, self.cast, self.presence) = machines(self.number, charter, &mut self.rng);
+        (self.overlay, self.cast, self.presence) = machines(self.number, charter, self.safeguards, &mut self.rng);
         self.overlay.recall(self.passive.clone());
         self.next_meet = now + self.rng.up_to(MEET);
     }
@@ -143,7 +151,13 @@ impl Site {
         let mut told = presence::Fields { version: "1.0.0".into(), ..presence::Fields::default() };
         told.counts.records = self.shelf.len() as u64;
         let wall = Timestamp(1_800_000_000_000).plus(now);
-        let seen = Seen { charter, me: self.number, revoked: &self.revoked, audiences: &self.audiences };
+        let seen = Seen {
+            charter,
+            me: self.number,
+            revoked: &self.revoked,
+            audiences: &self.audiences,
+            safeguards: self.safeguards,
+        };
         let _ = self.presence.publish(told, now, wall);
         let presence = self.presence.tick(now, &seen);
         let overlay = self.overlay.tick(now, &seen);
@@ -172,9 +186,20 @@ impl Site {
         self.cast.due(now)
     }
 
+    /// The connection to a peer takes nothing more until then.
+    pub fn hold(&mut self, peer: &NodeKey, until: Duration) {
+        self.cast.hold(peer, until);
+    }
+
     /// The broadcast's moment has come.
     pub fn wake(&mut self, charter: &Charter, archive: &Archive, now: Duration) {
-        let seen = Seen { charter, me: self.number, revoked: &self.revoked, audiences: &self.audiences };
+        let seen = Seen {
+            charter,
+            me: self.number,
+            revoked: &self.revoked,
+            audiences: &self.audiences,
+            safeguards: self.safeguards,
+        };
         let cast = self.cast.tick(&On { shelf: &self.shelf, archive }, now, &seen);
         self.on_cast(cast, charter, archive, now);
         self.resume(charter, archive, now);
@@ -193,21 +218,39 @@ impl Site {
 
     /// A connection is there.
     pub fn on_connected(&mut self, peer: NodeKey, began: bool, charter: &Charter, archive: &Archive, now: Duration) {
-        let seen = Seen { charter, me: self.number, revoked: &self.revoked, audiences: &self.audiences };
+        let seen = Seen {
+            charter,
+            me: self.number,
+            revoked: &self.revoked,
+            audiences: &self.audiences,
+            safeguards: self.safeguards,
+        };
         let effects = self.overlay.connected(peer, began, now, &seen);
         self.on_overlay(effects, charter, archive, now);
     }
 
     /// A dial nobody answered.
     pub fn on_dial_failed(&mut self, peer: NodeKey, charter: &Charter, archive: &Archive, now: Duration) {
-        let seen = Seen { charter, me: self.number, revoked: &self.revoked, audiences: &self.audiences };
+        let seen = Seen {
+            charter,
+            me: self.number,
+            revoked: &self.revoked,
+            audiences: &self.audiences,
+            safeguards: self.safeguards,
+        };
         let effects = self.overlay.dial_failed(peer, now, &seen);
         self.on_overlay(effects, charter, archive, now);
     }
 
     /// A connection is gone.
     pub fn on_closed(&mut self, peer: NodeKey, charter: &Charter, archive: &Archive, now: Duration) {
-        let seen = Seen { charter, me: self.number, revoked: &self.revoked, audiences: &self.audiences };
+        let seen = Seen {
+            charter,
+            me: self.number,
+            revoked: &self.revoked,
+            audiences: &self.audiences,
+            safeguards: self.safeguards,
+        };
         let effects = self.overlay.closed(peer, now, &seen);
         self.on_overlay(effects, charter, archive, now);
         self.forget(&peer);
@@ -222,12 +265,24 @@ impl Site {
     pub fn hear(&mut self, peer: NodeKey, wire: Wire, charter: &Charter, archive: &Archive, now: Duration) {
         match wire {
             Wire::Overlay(bytes) => {
-                let seen = Seen { charter, me: self.number, revoked: &self.revoked, audiences: &self.audiences };
+                let seen = Seen {
+                    charter,
+                    me: self.number,
+                    revoked: &self.revoked,
+                    audiences: &self.audiences,
+                    safeguards: self.safeguards,
+                };
                 let effects = self.overlay.receive(peer, &bytes, now, &seen);
                 self.on_overlay(effects, charter, archive, now);
             }
             Wire::Presence(bytes) => {
-                let seen = Seen { charter, me: self.number, revoked: &self.revoked, audiences: &self.audiences };
+                let seen = Seen {
+                    charter,
+                    me: self.number,
+                    revoked: &self.revoked,
+                    audiences: &self.audiences,
+                    safeguards: self.safeguards,
+                };
                 let effects = self.presence.receive(peer, &bytes, now, &seen);
                 self.on_presence(effects);
             }
@@ -248,7 +303,13 @@ impl Site {
     }
 
     fn hear_cast(&mut self, peer: NodeKey, bytes: Vec<u8>, charter: &Charter, archive: &Archive, now: Duration) {
-        let seen = Seen { charter, me: self.number, revoked: &self.revoked, audiences: &self.audiences };
+        let seen = Seen {
+            charter,
+            me: self.number,
+            revoked: &self.revoked,
+            audiences: &self.audiences,
+            safeguards: self.safeguards,
+        };
         let effects = self.cast.receive(peer, &bytes, &On { shelf: &self.shelf, archive }, now, &seen);
         self.on_cast(effects, charter, archive, now);
     }
@@ -276,7 +337,13 @@ impl Site {
                 overlay::Effect::Remember(passive) => self.passive = passive,
                 overlay::Effect::Failed(peer, _) => self.blame(peer),
                 overlay::Effect::Up(peer) => {
-                    let seen = Seen { charter, me: self.number, revoked: &self.revoked, audiences: &self.audiences };
+                    let seen = Seen {
+                        charter,
+                        me: self.number,
+                        revoked: &self.revoked,
+                        audiences: &self.audiences,
+                        safeguards: self.safeguards,
+                    };
                     self.cast.up(peer, now, &seen);
                     self.presence.up(peer, now, &seen);
                     // One of the two begins.
@@ -353,13 +420,25 @@ impl Site {
         let before = self.revoked.len();
         self.revoked.extend(new.iter().filter_map(|number| archive.get(*number).revokes));
         if self.revoked.len() > before {
-            let seen = Seen { charter, me: self.number, revoked: &self.revoked, audiences: &self.audiences };
+            let seen = Seen {
+                charter,
+                me: self.number,
+                revoked: &self.revoked,
+                audiences: &self.audiences,
+                safeguards: self.safeguards,
+            };
             self.cast.roster_changed(&On { shelf: &self.shelf, archive }, &seen);
             let effects = self.overlay.roster_changed(now, &seen);
             self.on_overlay(effects, charter, archive, now);
         }
         let notices: Vec<Notice> = new.iter().map(|number| archive.get(*number).notice).collect();
-        let seen = Seen { charter, me: self.number, revoked: &self.revoked, audiences: &self.audiences };
+        let seen = Seen {
+            charter,
+            me: self.number,
+            revoked: &self.revoked,
+            audiences: &self.audiences,
+            safeguards: self.safeguards,
+        };
         let effects = self.cast.took(&notices, came, now, &seen);
         self.by_push = matches!(came, Came::Pushed(_));
         self.out.push(Out::New(new));
@@ -370,11 +449,21 @@ impl Site {
 
     /// Begins a meeting, unless one is on.
     pub fn meet(&mut self, peer: NodeKey, charter: &Charter, archive: &Archive) {
-        if self.captured || self.meetings.contains_key(&(peer, true)) || !self.connected.contains_key(&peer) {
+        if !self.safeguards.meet
+            || self.captured
+            || self.meetings.contains_key(&(peer, true))
+            || !self.connected.contains_key(&peer)
+        {
             return;
         }
         let seed = seed(&mut self.rng);
-        let seen = Seen { charter, me: self.number, revoked: &self.revoked, audiences: &self.audiences };
+        let seen = Seen {
+            charter,
+            me: self.number,
+            revoked: &self.revoked,
+            audiences: &self.audiences,
+            safeguards: self.safeguards,
+        };
         let (meeting, part) = Meeting::begin(&peer, seed, &mut self.shelf, archive, &seen);
         self.meetings.insert((peer, true), meeting);
         self.out.push(Out::Send(peer, Wire::Meet { began: true, part }));
@@ -402,7 +491,13 @@ impl Site {
         }
         if !began && matches!(part, Part::Ask(_)) && !self.meetings.contains_key(&(peer, false)) {
             let seed = seed(&mut self.rng);
-            let seen = Seen { charter, me: self.number, revoked: &self.revoked, audiences: &self.audiences };
+            let seen = Seen {
+                charter,
+                me: self.number,
+                revoked: &self.revoked,
+                audiences: &self.audiences,
+                safeguards: self.safeguards,
+            };
             let allowed = charter.scopes_of(self.number).into_iter().filter(|scope| seen.may_hold(&peer, scope));
             let allowed = allowed.collect();
             let meeting = Meeting::answer(&peer, seed, &mut self.shelf, archive, &seen, allowed);
@@ -444,13 +539,21 @@ impl Site {
     }
 }
 
-fn machines(number: SiteNumber, charter: &Charter, rng: &mut Rng) -> (Overlay, Broadcast, Presence) {
+fn machines(
+    number: SiteNumber,
+    charter: &Charter,
+    safeguards: Safeguards,
+    rng: &mut Rng,
+) -> (Overlay, Broadcast, Presence) {
     let metered = charter.place(number).is_metered;
-    let (slots, plan) = if metered {
+    let (slots, mut plan) = if metered {
         (Slots::metered(), broadcast::Plan::metered())
     } else {
         (Slots::usual(), broadcast::Plan::usual())
     };
+    if !safeguards.prune {
+        plan.feeds = usize::MAX;
+    }
     (
         Overlay::new(slots, seed(rng)),
         Broadcast::new(plan, seed(rng)),

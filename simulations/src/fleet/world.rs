@@ -14,12 +14,15 @@ use protocol::record::HybridTime;
 
 use super::archive::{Archive, Say};
 use super::capture::Captor;
-use super::charter::{Charter, SiteNumber};
+use super::charter::{Charter, Safeguards, SiteNumber};
 use super::meeting::Part;
 use super::network::{DIAL, Delays, GIVEN_UP, KEEP_OPEN, SMALL, Traffic, Uplink, wire};
 use super::site::{Out, Site};
 use super::watch::Watch;
 use crate::rng::Rng;
+
+/// How much an uplink's queue may hold, as time.
+const AHEAD: Duration = Duration::from_millis(500);
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -185,13 +188,15 @@ fn pair(a: SiteNumber, b: SiteNumber) -> (SiteNumber, SiteNumber) {
 impl Fleet {
     /// Sites that start within a few seconds of each other.
     #[must_use]
-    pub fn new(charter: Charter, delays: Delays, rate: u64, seed: u64) -> Self {
+    pub fn new(charter: Charter, delays: Delays, rate: u64, safeguards: Safeguards, seed: u64) -> Self {
         let rng = Rng::from_seed(seed);
         let count = charter.len();
-        let sites =
-            (0..).take(count).map(|number| Site::new(number, &charter, rng.fork(&format!("site {number}")))).collect();
+        let sites = (0..)
+            .take(count)
+            .map(|number| Site::new(number, &charter, safeguards, rng.fork(&format!("site {number}"))))
+            .collect();
         let mut fleet = Self {
-            archive: Archive::default(),
+            archive: Archive::new(safeguards.urgent),
             sites,
             traffic: vec![Traffic::default(); count],
             spent: BTreeMap::new(),
@@ -327,20 +332,13 @@ impl Fleet {
             Out::Dial(peer) => {
                 let Some(to) = self.charter.number(&peer) else { return };
                 let there = self.reachable(number, to) && self.sites[to as usize].up;
-                let refused = self.sites[to as usize].revoked.contains(&self.charter.key(number));
                 let delay = self.delays.between(&self.charter, number, to);
                 // A handshake is a round trip, and some packets.
                 self.traffic[number as usize].out += 3000;
                 if there {
                     self.traffic[to as usize].come += 3000;
                 }
-                let wait = if there && !refused {
-                    delay * 2
-                } else if there {
-                    delay * 2
-                } else {
-                    DIAL
-                };
+                let wait = if there { delay * 2 } else { DIAL };
                 self.plan(self.now + wait, Event::Established { from: number, to });
             }
             Out::Close(peer) => {
@@ -424,6 +422,10 @@ impl Fleet {
         }
         let urgent = matches!(wire_, Wire::Urgent(_));
         let left = self.uplinks[from as usize].leave(self.now, bytes, self.rate, urgent);
+        // A connection takes so much ahead of what the uplink can send, and then no more.
+        if !urgent && left > self.now + AHEAD {
+            self.sites[from as usize].hold(&peer, left - AHEAD);
+        }
         let at = left + self.delays.between(&self.charter, from, to);
         self.plan(at, Event::Arrive { from, to, connection, wire: wire_ });
         Some((left, connection))
