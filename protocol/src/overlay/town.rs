@@ -227,7 +227,8 @@ impl Town {
                     let effects = overlay.tick(self.now, &View(&self.book, site));
                     self.carry_out(site, effects);
                 }
-                Actor::Captured => self.pester(site),
+                Actor::Captured if (self.now.as_secs() as usize + site) % 5 == 0 => self.pester(site),
+                Actor::Captured => {}
                 Actor::Down => {}
             }
         }
@@ -352,7 +353,7 @@ impl Town {
             let pair = (site.min(peer), site.max(peer));
             if self.is_up(peer) && !self.connections.contains_key(&pair) && !self.dialling.contains(&(site, peer)) {
                 self.dial(site, peer);
-            } else if self.up.contains(&(peer, site)) && self.draw.below(20) == 0 {
+            } else if self.up.contains(&(peer, site)) && self.draw.below(4) == 0 {
                 self.send(site, peer, Message::Shuffle(self.gang()).encode());
             }
         }
