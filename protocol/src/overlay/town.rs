@@ -227,7 +227,7 @@ impl Town {
                     let effects = overlay.tick(self.now, &View(&self.book, site));
                     self.carry_out(site, effects);
                 }
-                Actor::Captured if (self.now.as_secs() as usize + site) % 5 == 0 => self.pester(site),
+                Actor::Captured if (self.now.as_secs() as usize + site).is_multiple_of(5) => self.pester(site),
                 Actor::Captured => {}
                 Actor::Down => {}
             }
