@@ -157,7 +157,8 @@ impl Overlay {
             return false;
         }
         let is_due = why == Why::Alone && self.alone_at.is_none_or(|at| now >= at + ALONE_EVERY);
-        let has_share = tally.asked[kind] < shares.asked[kind];
+        let has_share = tally.asked[kind] < shares.asked[kind]
+            || shares.is_guarded && tally.of_kind(kind, &shares) < shares.plan[kind];
         if !has_share && !is_due {
             return false;
         }

@@ -32,6 +32,13 @@ mod ring;
 mod search;
 mod slots;
 
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod stories;
+#[cfg(test)]
+mod town;
+
 use std::time::Duration;
 
 pub use link::{Neighbour, Origin};
