@@ -11,6 +11,7 @@ pub mod canonical;
 pub mod descriptor;
 pub mod digest;
 pub mod draw;
+pub mod holdings;
 pub mod identity;
 pub mod json;
 pub mod ledger;

@@ -129,7 +129,8 @@ impl Group {
         }
         for (one, other) in [(a, b), (b, a)] {
             self.links[one].push(other);
-            self.sites[one].up(self.keys[other], self.now, &self.roster(one));
+            let roster = self.roster(one);
+            self.sites[one].up(self.keys[other], self.now, &roster);
         }
     }
 
@@ -197,7 +198,8 @@ impl Group {
             }
             for site in 0..self.sites.len() {
                 if !self.asleep[site] {
-                    let effects = self.sites[site].tick(self.now, &self.roster(site));
+                    let roster = self.roster(site);
+                    let effects = self.sites[site].tick(self.now, &roster);
                     self.deliver(site, effects);
                 }
             }

@@ -180,8 +180,10 @@ impl Presence {
             return effects;
         }
         let Some(here) = roster.place(&self.me) else { return effects };
-        self.census.go_on(roster, &here.region);
-        self.forget_strangers(roster);
+        if self.census.is_due(now) {
+            self.census.go_on(roster, &here.region);
+            self.forget_strangers(roster);
+        }
         if self.sign_when_due(now, here.is_metered) {
             for link in self.links.values_mut().filter(|link| link.takes_status_of_sender()) {
                 link.pending.insert(self.me);

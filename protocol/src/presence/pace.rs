@@ -14,6 +14,9 @@ use crate::signed::Signed;
 /// Sites looked up at a time, for each of the two walks: so that no call goes over the whole roster.
 const STRIDE: usize = 32;
 
+/// How often, after a first whole walk.
+const AGAIN: Duration = Duration::from_secs(60);
+
 /// Times and budgets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -37,7 +40,7 @@ pub struct Plan {
     pub links: u32,
     /// The same for a metered site.
     pub metered_links: u32,
-    /// How often a status reaches a site, each time from another neighbour: about half its links in the region.
+    /// How often a status reaches a site, each time from another neighbour: most of its links in the region.
     pub copies: u32,
 }
 
@@ -62,7 +65,7 @@ impl Default for Plan {
             metered_budget: 8,
             links: 8,
             metered_links: 4,
-            copies: 4,
+            copies: 5,
         }
     }
 }
@@ -79,11 +82,22 @@ pub(super) struct Census {
     /// Bytes and number of the statuses held.
     bytes: usize,
     held: usize,
+    /// When to look on: there is no hurry once all were seen.
+    next: Duration,
     /// How far the walk over what is known is.
     walked: Option<NodeKey>,
 }
 
 impl Census {
+    /// Whether it is time to look on.
+    pub(super) fn is_due(&mut self, now: Duration) -> bool {
+        let is_due = now >= self.next;
+        if is_due {
+            self.next = now + if self.is_whole { AGAIN } else { Duration::ZERO };
+        }
+        is_due
+    }
+
     /// Looks at some more sites of the roster.
     pub(super) fn go_on(&mut self, roster: &dyn Roster, region: &str) {
         let count = roster.count();

@@ -33,6 +33,8 @@ fn all_of_a_region_know_each_others_status_although_messages_get_lost() {
 #[test]
 fn each_version_is_sent_to_a_neighbour_once_at_most() {
     let mut group = two_regions();
+    // Newcomers ask for all, also for what was said already: that is over now.
+    group.run(secs(600));
     group.sent = Some(Vec::new());
     group.run(secs(3600));
     let mut said = std::collections::BTreeSet::new();
@@ -40,7 +42,7 @@ fn each_version_is_sent_to_a_neighbour_once_at_most() {
         for status in &message.statuses {
             assert_eq!(from < 10, to < 10, "a status stays in its region");
             let (life, seq) = status.said.order();
-            assert!(said.insert((from, to, status.said.site, life, seq)) || message.wants, "said twice");
+            assert!(said.insert((from, to, status.said.site, life, seq)), "said twice");
         }
     }
     assert!(said.len() > 20 * 10 * 5);
