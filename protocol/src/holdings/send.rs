@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::message::{Head, Message, Version, Whose};
 use super::shelf::Kept;
 use super::{
-    BATCH, Effect, FILTER_AFTER, Fetching, Holdings, MAX_CHANGES, MAX_FETCHING, MAX_FETCHING_FROM, MAX_HAVE, MAX_ITEMS,
-    PATIENCE, REMIND, REMINDED,
+    BATCH, Effect, FILTER_AFTER, Fetching, Holdings, MAX_CHANGES, MAX_FETCHING, MAX_FETCHING_FROM, MAX_HAVE, PATIENCE,
+    REMIND, REMINDED,
 };
 use crate::identity::NodeKey;
 use crate::record::ScopeId;
@@ -81,13 +81,11 @@ impl Holdings {
                 None => own.images.remove(image),
             };
         }
-        while own.images.len() > MAX_ITEMS {
-            own.images.pop_last();
-        }
         let version = Version { life, number: before + 1 };
         let head = Head::sign(whose, version, &own.images, &self.secret);
         own.head = Some(head.clone());
-        let is_whole = before > 0 || changes.len() == own.images.len();
+        // The first of a life says all, or others would take it for changes to nothing.
+        let is_whole = before > 0 || own.images.keys().all(|image| changes.contains_key(image));
         if changes.len() <= MAX_CHANGES && is_whole {
             Some(Message::Delta { head, from: before, changes: changes.into_iter().collect() })
         } else {

@@ -141,16 +141,17 @@ impl Group {
         }
     }
 
-    /// A ring among these, and chords up to about so many links each.
+    /// A ring among these, and chords up to so many links each.
     pub(super) fn weave(&mut self, among: &[usize], degree: usize) {
         for (at, site) in among.iter().enumerate() {
             self.link(*site, among[(at + 1) % among.len()]);
-            while self.links[*site].len() < degree.min(among.len() - 1) {
+        }
+        for site in among {
+            for _ in 0..20 {
                 let other = among[self.luck.below(among.len())];
-                if other != *site && self.links[other].len() > degree {
-                    break;
+                if self.links[*site].len() < degree && self.links[other].len() < degree {
+                    self.link(*site, other);
                 }
-                self.link(*site, other);
             }
         }
     }
