@@ -66,6 +66,9 @@ impl Tree {
     /// A record was pushed first by that neighbour, or came another way.
     pub(super) fn came(&mut self, short: Short, by: Option<&NodeKey>) {
         self.sample = Some(short);
+        if let Some(by) = by {
+            self.arms.entry(*by).or_insert(Arm::NEW);
+        }
         for (peer, arm) in &mut self.arms {
             if by == Some(peer) {
                 // Pushed on purpose or by request: it is a feed if it was to be one.
