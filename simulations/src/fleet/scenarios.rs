@@ -8,11 +8,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::Timestamp;
 use protocol::broadcast::Short;
 use protocol::identity::NodeKey;
 use protocol::record::{Kind, ScopeId};
 use protocol::roster::Place;
+use protocol::{Digest, Timestamp};
 
 use super::archive::Say;
 use super::capture::Harm;
@@ -271,6 +271,16 @@ fn idle(size: Size, safeguards: Safeguards, seed: u64) -> Vec<Finding> {
     for (n, scope) in (0..tags).zip(scopes.iter().cycle()) {
         fleet.seed(1, Timestamp(1_799_000_000_000 + n * 60_000), say(*scope), 0..50);
     }
+    for site in 0..50 {
+        for (n, scope) in scopes.iter().enumerate() {
+            for image in 0..20_u32 {
+                let image = Digest::sha256(format!("image {image} of {n}").as_bytes());
+                if (site + u32::from(image.hash()[0])) % 3 > 0 {
+                    fleet.hold(site, *scope, image);
+                }
+            }
+        }
+    }
     fleet.run(Duration::from_secs(900));
     fleet.count_anew();
     fleet.run(Duration::from_secs(3600 * hours));
@@ -353,7 +363,8 @@ fn secretive(count: u32, projects: u32, safeguards: Safeguards, seed: u64) -> (F
     let mut rng = Rng::from_seed(seed).fork("private");
     let mut scopes = vec![charter.project("everyone", None)];
     for n in 0..projects {
-        let members = (0..2 + n % 9).map(|_| u32::try_from(rng.below(count.into())).unwrap_or(0)).collect();
+        let members: BTreeSet<SiteNumber> =
+            (0..2 + n % 9).map(|_| u32::try_from(rng.below(count.into())).unwrap_or(0)).collect();
         scopes.push(charter.project(&format!("confidential-{n}"), Some(members)));
     }
     let watch = Watch::over(&charter);
@@ -370,6 +381,12 @@ fn private(size: Size, safeguards: Safeguards, seed: u64) -> Vec<Finding> {
     fleet.run(Duration::from_secs(60));
     for (n, scope) in scopes.iter().enumerate() {
         all.extend(write_some(&mut fleet, *scope, 3, Duration::from_millis(200), &mut rng));
+        for site in 0..count {
+            // Every second one of those who may holds an image of it.
+            if fleet.charter.may(site, scope) && site % 2 == 0 {
+                fleet.hold(site, *scope, Digest::sha256(&[&scope.0[..], &site.to_le_bytes()].concat()));
+            }
+        }
         if n % 4 == 0 {
             // What they covet they have heard of, and know how to ask for.
             let records = all.iter().map(|record| fleet.archive.get(*record).notice.id);
@@ -383,6 +400,27 @@ fn private(size: Size, safeguards: Safeguards, seed: u64) -> Vec<Finding> {
     fleet.run(Duration::from_secs(60));
     fleet.part(|_| 0);
     fleet.run(Duration::from_secs(1200));
+    // Who looks for an image finds somebody who has it, among those it may ask.
+    let mut unknown = 0.0;
+    for scope in &scopes[1..] {
+        let members: Vec<SiteNumber> = (0..count)
+            .filter(|site| fleet.charter.may(*site, scope) && !fleet.sites[*site as usize].captured)
+            .collect();
+        for holder in members.iter().filter(|site| **site % 2 == 0) {
+            let image = Digest::sha256(&[&scope.0[..], &holder.to_le_bytes()].concat());
+            for site in members.iter().filter(|site| *site != holder) {
+                // A region's sites hear of each other's images; what is farther is found by filters of neighbours.
+                if fleet.charter.place(*site).region == fleet.charter.place(*holder).region
+                    && !fleet.charter.place(*site).is_metered
+                    && !fleet.charter.place(*holder).is_metered
+                {
+                    let now = fleet.now();
+                    let found = fleet.sites[*site as usize].candidates(*scope, image, &fleet.charter, now);
+                    unknown += f64::from(u8::from(!found.contains(&fleet.charter.key(*holder))));
+                }
+            }
+        }
+    }
     let watch = fleet.watch.take().unwrap_or_default();
     let breaches = f64::from(u32::try_from(watch.breaches.len()).unwrap_or(u32::MAX));
     #[expect(clippy::cast_precision_loss, reason = "mebibytes")]
@@ -396,6 +434,7 @@ fn private(size: Size, safeguards: Safeguards, seed: u64) -> Vec<Finding> {
         ),
         finding("looked at", looked, "MiB", None),
         finding("records missing at a site with the right", missing(&fleet, &all), "", 0.0),
+        finding("images of the own region that a site does not know of", unknown, "", None),
     ]
 }
 

@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use protocol::broadcast::{self, Broadcast, Came, Message, Notice, Short};
+use protocol::holdings::{self, Holding, Holdings};
 use protocol::identity::NodeKey;
 use protocol::overlay::{self, Overlay, Remembered, Slots};
+use protocol::presence::Life;
 use protocol::presence::{self, Presence};
+use protocol::record::ScopeId;
 use protocol::roster::{Audience, Roster};
-use protocol::{Timestamp, canonical};
+use protocol::{Digest, Timestamp, canonical};
 
 use super::archive::{Archive, On, Shelf};
 use super::charter::{Charter, Safeguards, Seen, SiteNumber};
@@ -66,6 +69,9 @@ pub struct Site {
     pub overlay: Overlay,
     cast: Broadcast,
     presence: Presence,
+    holdings: Holdings,
+    /// What it has of images, which outlives a restart.
+    images: BTreeMap<ScopeId, Vec<Digest>>,
     audiences: Vec<Audience>,
     safeguards: Safeguards,
     passive: Vec<Remembered>,
@@ -93,7 +99,8 @@ impl Site {
     #[must_use]
     pub fn new(number: SiteNumber, charter: &Charter, safeguards: Safeguards, mut rng: Rng) -> Self {
         let metered = charter.place(number).is_metered;
-        let (overlay, cast, presence) = machines(number, charter, safeguards, &mut rng);
+        let Machines { overlay, cast, presence, holdings } =
+            machines(number, charter, safeguards, Duration::ZERO, &mut rng);
         let next_meet = rng.up_to(MEET);
         Self {
             number,
@@ -105,6 +112,8 @@ impl Site {
             overlay,
             cast,
             presence,
+            holdings,
+            images: BTreeMap::new(),
             audiences: if safeguards.audiences { charter.audiences_of(number) } else { Vec::new() },
             safeguards,
             passive: Vec::new(),
@@ -141,7 +150,14 @@ impl Site {
     /// It starts again.
     pub fn start(&mut self, charter: &Charter, now: Duration) {
         self.up = true;
-        (self.overlay, self.cast, self.presence) = machines(self.number, charter, self.safeguards, &mut self.rng);
+        let Machines { overlay, cast, presence, holdings } =
+            machines(self.number, charter, self.safeguards, now, &mut self.rng);
+        (self.overlay, self.cast, self.presence, self.holdings) = (overlay, cast, presence, holdings);
+        for (scope, images) in &self.images {
+            for image in images {
+                self.holdings.hold(*scope, *image, Some(Holding::Complete));
+            }
+        }
         self.overlay.recall(self.passive.clone());
         self.next_meet = now + self.rng.up_to(MEET);
     }
@@ -160,9 +176,11 @@ impl Site {
         };
         let _ = self.presence.publish(told, now, wall);
         let presence = self.presence.tick(now, &seen);
+        let holdings = self.holdings.tick(now, &seen);
         let overlay = self.overlay.tick(now, &seen);
         let cast = self.cast.tick(&On { shelf: &self.shelf, archive }, now, &seen);
         self.on_presence(presence);
+        self.on_holdings(holdings);
         self.on_overlay(overlay, charter, archive, now);
         self.on_cast(cast, charter, archive, now);
         self.resume(charter, archive, now);
@@ -286,6 +304,17 @@ impl Site {
                 let effects = self.presence.receive(peer, &bytes, now, &seen);
                 self.on_presence(effects);
             }
+            Wire::Holdings(bytes) => {
+                let seen = Seen {
+                    charter,
+                    me: self.number,
+                    revoked: &self.revoked,
+                    audiences: &self.audiences,
+                    safeguards: self.safeguards,
+                };
+                let effects = self.holdings.receive(peer, &bytes, now, &seen);
+                self.on_holdings(effects);
+            }
             Wire::Cast(bytes) => {
                 if let Some((_, held, size)) = self.paused.get_mut(&peer) {
                     // Beyond its window a sender waits; what it drops itself is its own affair.
@@ -328,6 +357,37 @@ impl Site {
         }
     }
 
+    fn on_holdings(&mut self, effects: Vec<holdings::Effect>) {
+        for effect in effects {
+            match effect {
+                holdings::Effect::Send(to, bytes) => self.out.push(Out::Send(to, Wire::Holdings(bytes))),
+                holdings::Effect::Failed(peer, _) => self.blame(peer),
+                holdings::Effect::Asked { peer, id, scope, digests } => {
+                    let own = self.images.get(&scope);
+                    let has = |digest: &Digest| own.is_some_and(|images| images.contains(digest));
+                    let had: Vec<bool> = digests.iter().map(has).collect();
+                    let answer = self.holdings.answer(peer, id, &had);
+                    self.on_holdings(vec![answer]);
+                }
+                // Sites of a fleet fetch nothing; what their questions find is looked at from outside.
+                holdings::Effect::Answered { .. } | holdings::Effect::Unanswered { .. } => {}
+            }
+        }
+    }
+
+    /// It has an image from now on.
+    pub fn keep_image(&mut self, scope: ScopeId, image: Digest) {
+        self.images.entry(scope).or_default().push(image);
+        self.holdings.hold(scope, image, Some(Holding::Complete));
+    }
+
+    /// Who is said to have an image, best first.
+    #[must_use]
+    pub fn candidates(&self, scope: ScopeId, image: Digest, charter: &Charter, now: Duration) -> Vec<NodeKey> {
+        let fresh = |site: &NodeKey| self.presence.is_fresh(site, now);
+        self.holdings.candidates(scope, &[image], now, &self.seen(charter), &fresh)
+    }
+
     fn on_overlay(&mut self, effects: Vec<overlay::Effect>, charter: &Charter, archive: &Archive, now: Duration) {
         for effect in effects {
             match effect {
@@ -346,6 +406,7 @@ impl Site {
                     };
                     self.cast.up(peer, now, &seen);
                     self.presence.up(peer, now, &seen);
+                    self.holdings.up(peer, now, &seen);
                     // One of the two begins.
                     if charter.key(self.number) < peer {
                         self.meet(peer, charter, archive);
@@ -354,6 +415,7 @@ impl Site {
                 overlay::Effect::Down(peer) => {
                     self.cast.down(&peer);
                     self.presence.down(&peer);
+                    self.holdings.down(&peer);
                     self.forget(&peer);
                 }
             }
@@ -539,12 +601,14 @@ impl Site {
     }
 }
 
-fn machines(
-    number: SiteNumber,
-    charter: &Charter,
-    safeguards: Safeguards,
-    rng: &mut Rng,
-) -> (Overlay, Broadcast, Presence) {
+struct Machines {
+    overlay: Overlay,
+    cast: Broadcast,
+    presence: Presence,
+    holdings: Holdings,
+}
+
+fn machines(number: SiteNumber, charter: &Charter, safeguards: Safeguards, now: Duration, rng: &mut Rng) -> Machines {
     let metered = charter.place(number).is_metered;
     let (slots, mut plan) = if metered {
         (Slots::metered(), broadcast::Plan::metered())
@@ -554,9 +618,12 @@ fn machines(
     if !safeguards.prune {
         plan.feeds = usize::MAX;
     }
-    (
-        Overlay::new(slots, seed(rng)),
-        Broadcast::new(plan, seed(rng)),
-        Presence::new(charter.secret(number).clone(), presence::Plan::default(), seed(rng)),
-    )
+    let secret = charter.secret(number);
+    let life = Life { start: Timestamp(1_800_000_000_000).plus(now), number: rng.next_u64() };
+    Machines {
+        overlay: Overlay::new(slots, seed(rng)),
+        cast: Broadcast::new(plan, seed(rng)),
+        presence: Presence::new(secret.clone(), presence::Plan::default(), seed(rng)),
+        holdings: Holdings::new(secret.clone(), life, seed(rng)),
+    }
 }

@@ -1,11 +1,12 @@
 //! Private stays private: every message of an honest site is searched for what its receiver must not hear of.
 //!
 //! [`Watch`] looks at bytes, not at what they mean: no machine can forget to mention something to it. It knows the first
-//! eight bytes of every scope id, record id and project name that is not for all; a message to a site without the right
+//! eight bytes of every scope id, record id, image digest and project name that is not for all; a message to a site without the right
 //! that holds one of them is a breach. Names must therefore have eight bytes at least.
 
 use std::collections::BTreeMap;
 
+use protocol::Digest;
 use protocol::broadcast::Notice;
 use protocol::record::ScopeId;
 
@@ -50,6 +51,14 @@ impl Watch {
     pub fn protect_record(&mut self, notice: &Notice) {
         if self.narrow.contains(&notice.scope) {
             self.protect(&notice.id.0, notice.scope);
+        }
+    }
+
+    /// Protects the digest of an image, as bytes and as text, if its scope is.
+    pub fn protect_image(&mut self, scope: ScopeId, image: &Digest) {
+        if self.narrow.contains(&scope) {
+            self.protect(image.hash(), scope);
+            self.protect(image.hex().as_bytes(), scope);
         }
     }
 

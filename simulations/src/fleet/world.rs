@@ -7,10 +7,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use protocol::Timestamp;
 use protocol::broadcast::Came;
 use protocol::identity::NodeKey;
-use protocol::record::HybridTime;
+use protocol::record::{HybridTime, ScopeId};
+use protocol::{Digest, Timestamp};
 
 use super::archive::{Archive, Say};
 use super::capture::Captor;
@@ -37,6 +37,8 @@ pub enum Wire {
     Urgent(Vec<u8>),
     /// Of the presence.
     Presence(Vec<u8>),
+    /// Of the holdings.
+    Holdings(Vec<u8>),
     /// Of a meeting; whether the sender began it.
     Meet {
         /// Whether the sender began it.
@@ -51,16 +53,17 @@ impl Wire {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match self {
-            Self::Overlay(bytes) | Self::Cast(bytes) | Self::Urgent(bytes) | Self::Presence(bytes) => bytes,
+            Self::Overlay(bytes)
+            | Self::Cast(bytes)
+            | Self::Urgent(bytes)
+            | Self::Presence(bytes)
+            | Self::Holdings(bytes) => bytes,
             Self::Meet { part, .. } => part.bytes(),
         }
     }
 
     fn len(&self) -> usize {
-        match self {
-            Self::Overlay(bytes) | Self::Cast(bytes) | Self::Urgent(bytes) | Self::Presence(bytes) => bytes.len(),
-            Self::Meet { part, .. } => part.len() + 1,
-        }
+        self.bytes().len() + usize::from(matches!(self, Self::Meet { .. }))
     }
 
     const fn class(&self) -> Class {
@@ -68,6 +71,7 @@ impl Wire {
             Self::Overlay(_) => Class::Overlay,
             Self::Cast(_) | Self::Urgent(_) => Class::Broadcast,
             Self::Presence(_) => Class::Presence,
+            Self::Holdings(_) => Class::Holdings,
             Self::Meet { part: Part::Records(_), .. } => Class::Records,
             Self::Meet { .. } => Class::Reconcile,
         }
@@ -83,6 +87,8 @@ pub enum Class {
     Broadcast,
     /// Who is there.
     Presence,
+    /// Who has what.
+    Holdings,
     /// Finding out what differs.
     Reconcile,
     /// Records that differed.
@@ -475,6 +481,14 @@ impl Fleet {
             self.sites[site as usize].shelf.insert(number, &self.archive);
         }
         number
+    }
+
+    /// A site has an image from now on.
+    pub fn hold(&mut self, site: SiteNumber, scope: ScopeId, image: Digest) {
+        if let Some(watch) = &mut self.watch {
+            watch.protect_image(scope, &image);
+        }
+        self.sites[site as usize].keep_image(scope, image);
     }
 
     /// Sites of different groups can't reach each other from now on; all of one group can.
