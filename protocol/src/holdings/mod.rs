@@ -100,8 +100,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// For how long changes are gathered.
 pub const BATCH: Duration = Duration::from_secs(5);
 
-/// Between two reminders of which sets there are, of [`REMINDED`] sets each.
-pub const REMIND: Duration = Duration::from_secs(60);
+/// Between two reminders of which sets there are, of [`REMINDED`] sets each. Links lose nothing while they stand, and a
+/// new one begins with all sets; so what reminders cost a site at rest decides.
+pub const REMIND: Duration = Duration::from_secs(240);
 
 /// Sets of a reminder, once a neighbour has heard of all.
 pub const REMINDED: usize = 8;

@@ -50,6 +50,16 @@ impl Part {
         }
     }
 
+    /// Whether it serves to find out what differs; what else is said can wait for no answer.
+    #[must_use]
+    pub fn is_finding_out(&self) -> bool {
+        match self {
+            Self::Ask(_) | Self::Answer(_) => true,
+            Self::Session { bytes, .. } => Message::decode(bytes) != Ok(Message::Sent),
+            Self::Records(_) | Self::Done => false,
+        }
+    }
+
     /// Whether it has nothing but its frame.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -420,7 +420,9 @@ impl Fleet {
             self.in_flight.0 += wire_.len() as u64;
             self.in_flight.1 = self.in_flight.1.max(self.in_flight.0);
         }
-        if class == Class::Reconcile {
+        if let Wire::Meet { part, .. } = &wire_
+            && part.is_finding_out()
+        {
             let flights = self.flights.entry(pair(from, to)).or_insert((from, 1));
             if flights.0 != from {
                 *flights = (from, flights.1 + 1);
