@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use protocol::record::governed::{Entity, MemberKey, User};
 use protocol::record::value::Value;
-use protocol::record::{Kind, RecordKey};
+use protocol::record::{Kind, RecordKey, ScopeId};
 use protocol::view::Topic;
 use protocol::{ProjectName, Timestamp};
 
@@ -88,7 +88,7 @@ async fn names_and_addresses_are_one_persons() {
     let same = Profile { email: "Ann@Example.org".into(), ..Profile::default() };
     let other = house.change(|draft| draft.create_user("ben", &same, false, vec![])).await;
     assert!(matches!(other, Err(DirectoryError::Exists(_))));
-    for bad in ["", "a b", "a:b", "a$b", "a+b", "a\0", "anonymous", "Portolan"] {
+    for bad in ["", "a b", "a:b", "a$b", "a+b", "a\0", "anonymous", "Operator", "Portolan"] {
         assert!(matches!(house.person(bad).await, Err(DirectoryError::Invalid(_))), "{bad:?}");
     }
 }
@@ -148,6 +148,11 @@ async fn a_robot_of_the_system_may_nothing_in_a_later_project_of_that_name() {
     house.change(|draft| draft.create_project(&again)).await.unwrap();
     assert_eq!(holds(), ["bank repository:pull"]);
     assert!(generation() > before, "its tokens of before are over");
+    house.change(|draft| draft.delete_project(&bank, true)).await.unwrap();
+    let change = |change: RobotChange| house.change(move |draft| draft.change_robot(id, &change));
+    change(RobotChange { disabled: Some(true), ..RobotChange::default() }).await.unwrap();
+    let nothing = RobotChange { permissions: Some(vec![]), ..RobotChange::default() };
+    assert!(matches!(change(nothing).await, Err(DirectoryError::Invalid(_))), "nobody takes everything by hand");
 }
 
 #[tokio::test]
@@ -173,13 +178,37 @@ async fn what_must_end_log_ins_raises_the_generation() {
 fn a_person_said_in_a_projects_scope_is_nobody() {
     let mesh = MeshId::of(&tests_author().key());
     let mut book = Book::new(mesh);
-    let scope = protocol::record::ScopeId::project(&mesh, &"shop".parse().unwrap(), &[7; 16]);
+    let scope = ScopeId::project(&mesh, &"shop".parse().unwrap(), &[7; 16]);
     let value = Value::User(User { id: 9, administrator: true, ..User::default() });
     for (at, scope, there) in [(1, scope, false), (2, book.mesh_wide(), true)] {
         let topic = Topic { scope, kind: Kind::USER, key: RecordKey::named("eve") };
         book.take(Entry { at, topic, value: Some(value.clone()) });
         assert_eq!((book.user("eve").is_some(), book.user_by_id(9).is_some()), (there, there));
     }
+}
+
+#[test]
+fn of_two_accounts_with_one_id_the_end_of_one_leaves_the_other() {
+    let mut book = Book::new(MeshId::of(&tests_author().key()));
+    let said = |at, name, value: Option<User>| {
+        let scope = ScopeId::mesh_wide(&MeshId::of(&tests_author().key()));
+        let topic = Topic { scope, kind: Kind::USER, key: RecordKey::named(name) };
+        Entry { at, topic, value: value.map(Value::User) }
+    };
+    let user = || Some(User { id: 9, ..User::default() });
+    for entry in [said(1, "ann", user()), said(2, "ben", user()), said(3, "ann", None)] {
+        book.take(entry);
+    }
+    assert_eq!(book.user_by_id(9).map(|user| &*user.name), Some("ben"));
+}
+
+#[test]
+fn when_no_id_is_left_nothing_is_made() {
+    let mut book = Book::new(MeshId::of(&tests_author().key()));
+    book.given_out(IdOf::User, u32::MAX);
+    let profile = Profile { email: "ann@example.org".into(), ..Profile::default() };
+    let made = Draft::new(&book, Timestamp(5)).create_user("ann", &profile, false, vec![]);
+    assert!(matches!(made, Err(DirectoryError::Refused(_))), "{made:?}");
 }
 
 #[tokio::test]

@@ -38,10 +38,9 @@ pub fn account(book: &Book, name: &str) -> Option<Kind> {
     if name == "anonymous" {
         return Some(Kind::Anonymous);
     }
-    if let Some(rest) = name.strip_prefix(&robot_prefix(book)) {
-        return book.robot_of(rest).map(|robot| Kind::Robot(robot.is.is.id));
-    }
-    book.user(name).map(|user| Kind::User(user.is.id))
+    let robot = name.strip_prefix(&robot_prefix(book)).and_then(|rest| book.robot_of(rest));
+    let robot = robot.map(|robot| Kind::Robot(robot.is.is.id));
+    robot.or_else(|| book.user(name).map(|user| Kind::User(user.is.id)))
 }
 
 /// Why an account, as [`account`] found it, may or may not do something at `now`. With `sees_all`, for those who may know of everything; without it
