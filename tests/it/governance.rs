@@ -419,8 +419,6 @@ fn an_exported_log_is_the_log_line_by_line() {
     push::image(&admin, "shop/app", "1", "app");
     person(&admin, "ann");
     admin.get("/v2/shop/app/manifests/1").expect(200);
-    // Asked once, so that all of it has been written.
-    let known = admin.get("/api/v2.0/auditlog-exts?page_size=100").expect(200).json();
     let export = |node: &TestNode, more: &[&str]| {
         let arguments = [&["audit", "export"], more].concat();
         node.cli(&arguments).expect_success().stdout()
@@ -429,10 +427,10 @@ fn an_exported_log_is_the_log_line_by_line() {
         text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
     };
     let running = export(&node, &[]);
-    assert!(lines(&running).len() >= known.as_array().expect("a list").len(), "{running}");
-    assert!(running.contains("\"shop/app:1\"") && !running.contains(PILOT), "{running}");
+    assert!(!lines(&running).is_empty(), "also while the node runs");
     node.stop();
     let whole = export(&node, &[]);
+    assert!(whole.contains("\"shop/app:1\"") && whole.contains("\"ann\"") && !whole.contains(PILOT), "{whole}");
     assert!(whole.starts_with(&running), "what was written stays as it was");
     let mut files: Vec<_> =
         fs::read_dir(node.data().join("audit")).expect("a folder").map(|file| file.expect("a file").path()).collect();
