@@ -354,9 +354,9 @@ async fn of_two_that_change_at_once_each_is_done_whole_or_told_to_try_again() {
     let (dir, scope) = (Scratch::new(), Scope::new());
     let house = House::over(open_redb(&dir, &scope)).await;
     let others = [house.again().await, house.again().await];
-    let work = others.iter().enumerate().map(|(side, directory)| {
-        let directory = Arc::clone(directory);
-        tokio::spawn(async move {
+    let work = |side: usize| {
+        let directory = Arc::clone(&others[side]);
+        scope.run("one side", async move {
             let mut made = Vec::new();
             for n in 0..40 {
                 let name = format!("p{side}-{n}");
@@ -368,11 +368,9 @@ async fn of_two_that_change_at_once_each_is_done_whole_or_told_to_try_again() {
             }
             made
         })
-    });
-    let mut made = Vec::new();
-    for work in work.collect::<Vec<_>>() {
-        made.extend(work.await.unwrap());
-    }
+    };
+    let (one, two) = tokio::join!(work(0), work(1));
+    let mut made = [one.unwrap(), two.unwrap()].concat();
     made.sort_unstable();
     assert!(made.len() >= 40 && made.windows(2).all(|pair| pair[0].0 != pair[1].0), "{made:?}");
     for directory in [house.again().await, others[0].clone(), others[1].clone()] {

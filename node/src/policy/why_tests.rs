@@ -166,7 +166,7 @@ fn agrees(book: &Book, who: Kind, permission: Permission, on: On<'_>) -> Result<
             prop_assert!(facts(&full, "project").any(|fact| fact.contains("is public")), "{:?}", full);
         }
         Some(Because::Operator | Because::Administrator) => {}
-        None => prop_assert!(!by_robot && !(is_in && by_membership), "{:?} {} {:?}: {:?}", who, permission, on, full),
+        None => prop_assert!(!(by_robot || is_in && by_membership), "{:?} {} {:?}: {:?}", who, permission, on, full),
     }
     Ok(())
 }

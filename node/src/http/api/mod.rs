@@ -33,10 +33,12 @@ pub fn path_of(method: &str, path: &str) -> Option<(&'static str, Vec<(&'static 
     Some((matched.route.path, matched.route.variables().map(held).collect()))
 }
 
-/// What a `q` asks for, as text: each key, the kind of its value (one of `=~[{(`) and what that is made of. `None` when it
-/// is no `q`. For who holds the reading of it against hostile ones.
+/// A term of a `q`: the key, the kind of the value (one of `=~[{(`), and what that is made of.
+pub type Term = (String, char, Vec<Option<String>>);
+
+/// What a `q` asks for, as text. `None` when it is no `q`. For who holds the reading of it against hostile ones.
 #[must_use]
-pub fn terms_of(text: &str) -> Option<Vec<(String, char, Vec<Option<String>>)>> {
+pub fn terms_of(text: &str) -> Option<Vec<Term>> {
     let some = |values: &[String]| values.iter().cloned().map(Some).collect();
     let term = |(key, pattern): (&str, &q::Pattern)| {
         let (kind, values) = match pattern {
