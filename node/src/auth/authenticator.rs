@@ -348,6 +348,12 @@ impl Authenticator {
         self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// As if nobody had failed yet.
+    #[cfg(test)]
+    pub(crate) fn forget_failures(&self) {
+        *self.failures() = Backoff::default();
+    }
+
     fn note(&self, name: &str, party: Option<IpAddr>, right: bool) {
         let at = self.parts.clock.monotonic();
         if right {

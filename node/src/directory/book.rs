@@ -106,6 +106,15 @@ impl Book {
         }
     }
 
+    /// A book of these entries, whoever said them and whether they make sense together or not.
+    #[cfg(test)]
+    pub(crate) fn of(mesh: MeshId, entries: impl IntoIterator<Item = (Topic, Value)>) -> Self {
+        let mut book = Self::new(mesh);
+        let numbered = entries.into_iter().zip(1..);
+        numbered.for_each(|((topic, value), at)| book.take(Entry { at, topic, value: Some(value) }));
+        book
+    }
+
     /// The number of the last change that is in it. Grows with every change, so what was worked out of the book stands
     /// as long as this does.
     #[must_use]

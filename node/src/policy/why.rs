@@ -77,7 +77,7 @@ pub fn explain(
         (None, _) => {}
     }
     if is_in && matches!(who, Kind::Robot(_)) {
-        tell_robot(book, who, permission, project.as_ref(), &mut tell);
+        tell_robot(book, who, asked, &mut tell);
     }
     let outcome = match rights::because(book, who, permission, on).filter(|_| is_in) {
         Some(because) => reason(book, entry, &because),
@@ -150,21 +150,19 @@ fn tell_project(
 fn tell_robot(
     book: &Book,
     who: Kind,
-    permission: Permission,
-    project: Option<&ProjectName>,
+    (permission, on): (Permission, On<'_>),
     tell: &mut impl FnMut(&'static str, String),
 ) {
     let Kind::Robot(id) = who else { return };
     let Some(robot) = book.robot_by_id(id) else { return };
     let wanted = permission.to_string();
-    let of_it = robot.is.is.permissions.iter().filter_map(|held| held.split_once(' '));
-    let places: Vec<_> = of_it.filter(|(_, held)| *held == wanted).map(|(place, _)| place).collect();
-    let here = project.map_or(rights::SYSTEM, ProjectName::as_str);
-    let fits = places.iter().any(|place| *place == here || (project.is_some() && *place == rights::EVERYWHERE));
-    let outcome = match (places.is_empty(), fits) {
-        (true, _) => format!("{permission} is not among what it was given"),
-        (false, true) => format!("it was given {permission} here"),
-        (false, false) => format!("it was given {permission} elsewhere, not here"),
+    let mut of_it = robot.is.is.permissions.iter().filter_map(|held| held.split_once(' '));
+    let is_given = of_it.any(|(_, held)| held == wanted);
+    // What the record of a project's robot says of other projects counts nowhere.
+    let outcome = match (is_given, rights::own(book, who, permission, on).is_some()) {
+        (false, _) => format!("{permission} is not among what it was given"),
+        (true, true) => format!("it was given {permission} here"),
+        (true, false) => format!("it was given {permission} elsewhere, not here"),
     };
     tell("robot", outcome);
 }
@@ -219,3 +217,7 @@ fn advice(who: Kind, is_in: bool, permission: Permission, project: Option<&Proje
         Kind::User(_) | Kind::Operator => "this is for administrators of the system".into(),
     }
 }
+
+#[cfg(test)]
+#[path = "why_tests.rs"]
+mod tests;

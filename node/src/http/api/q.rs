@@ -101,6 +101,11 @@ impl Filter {
         self.0.iter().find(|(name, _)| name == key).map(|(_, pattern)| pattern)
     }
 
+    /// All terms, in the order of their last mention.
+    pub(crate) fn terms(&self) -> impl Iterator<Item = (&str, &Pattern)> {
+        self.0.iter().map(|(key, pattern)| (&**key, pattern))
+    }
+
     /// Whether everything matches.
     pub(crate) const fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -246,6 +246,12 @@ impl Audit {
         Ok(report)
     }
 
+    /// While this is held, purges wait.
+    #[cfg(test)]
+    pub(crate) async fn hold_purges(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
     /// Whether purges wait or run.
     #[must_use]
     pub fn has_running_purges(&self) -> bool {
