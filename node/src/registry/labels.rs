@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::Registry;
-use crate::directory::{DirectoryError, LabelEntry, NewLabel, ProjectEntry};
+use super::projects::still;
+use crate::directory::{Book, DirectoryError, Draft, LabelEntry, NewLabel, ProjectEntry};
 use crate::policy::{ProjectPermit, SystemPermit};
 
 /// Proof that someone may do something with the labels of one place.
@@ -27,6 +28,13 @@ impl LabelPermit {
         match self {
             Self::System(_) => None,
             Self::Project(permit) => Some(permit.project()),
+        }
+    }
+
+    fn still(&self, book: &Book) -> Result<(), DirectoryError> {
+        match self {
+            Self::System(_) => Ok(()),
+            Self::Project(permit) => still(book, permit),
         }
     }
 }
@@ -74,7 +82,11 @@ impl Registry {
     ) -> Result<u32, DirectoryError> {
         let act = self.act(permit.actor(), request);
         let project = permit.project().map(|project| &project.name);
-        self.directory.change(&act, |draft| draft.create_label(project, new)).await
+        let decide = |draft: &mut Draft<'_>| {
+            permit.still(draft.book)?;
+            draft.create_label(project, new)
+        };
+        self.directory.change(&act, decide).await
     }
 
     /// Changes a label: `None` leaves it as it is.
@@ -90,7 +102,8 @@ impl Registry {
         request: &Arc<str>,
     ) -> Result<(), DirectoryError> {
         let act = self.act(permit.actor(), request);
-        let decide = |draft: &mut crate::directory::Draft<'_>| {
+        let decide = |draft: &mut Draft<'_>| {
+            permit.still(draft.book)?;
             let old = at(draft.book, permit, id)?;
             let new = NewLabel {
                 name: name.to_owned(),
@@ -108,7 +121,8 @@ impl Registry {
     /// [`DirectoryError`].
     pub async fn delete_label(&self, permit: &LabelPermit, id: u32, request: &Arc<str>) -> Result<(), DirectoryError> {
         let act = self.act(permit.actor(), request);
-        let decide = |draft: &mut crate::directory::Draft<'_>| {
+        let decide = |draft: &mut Draft<'_>| {
+            permit.still(draft.book)?;
             at(draft.book, permit, id)?;
             draft.delete_label(id)
         };
@@ -116,7 +130,7 @@ impl Registry {
     }
 }
 
-fn at(book: &crate::directory::Book, permit: &LabelPermit, id: u32) -> Result<LabelEntry, DirectoryError> {
+fn at(book: &Book, permit: &LabelPermit, id: u32) -> Result<LabelEntry, DirectoryError> {
     let scope = permit.project().map(|project| project.scope);
     book.label(id).filter(|label| label.scope == scope).cloned().ok_or(DirectoryError::Absent("label"))
 }

@@ -7,6 +7,7 @@ use protocol::Timestamp;
 use protocol::record::governed::{Entity, Member, MemberKey};
 
 use super::Registry;
+use super::projects::still;
 use crate::directory::{Book, DirectoryError, Draft};
 use crate::policy::roles::{ROLES, role_name, role_permissions};
 use crate::policy::{Permission, ProjectPermit, rights};
@@ -164,6 +165,7 @@ impl Registry {
     ) -> Result<u32, DirectoryError> {
         let act = self.act(permit.actor(), request);
         let decide = |draft: &mut Draft<'_>| {
+            still(draft.book, permit)?;
             let key = MemberKey { entity: who.find(draft.book)?, repositories: repositories.clone() };
             let id = draft.add_member(permit.name(), &key, role)?;
             check_role(draft, permit, role)?;
@@ -185,6 +187,7 @@ impl Registry {
     ) -> Result<(), DirectoryError> {
         let act = self.act(permit.actor(), request);
         let decide = |draft: &mut Draft<'_>| {
+            still(draft.book, permit)?;
             find(draft.book, permit, id, false)?;
             check_role(draft, permit, role)?;
             draft.change_member(permit.name(), id, role)
@@ -205,6 +208,7 @@ impl Registry {
     ) -> Result<(), DirectoryError> {
         let act = self.act(permit.actor(), request);
         let decide = |draft: &mut Draft<'_>| {
+            still(draft.book, permit)?;
             find(draft.book, permit, id, limited)?;
             draft.remove_member(permit.name(), id)
         };

@@ -38,6 +38,17 @@ pub struct AboutProject {
     pub repositories: u64,
 }
 
+/// That what a permit proves is still so, for decisions: between the two the client sent a body, at its leisure.
+pub(super) fn still(book: &Book, permit: &ProjectPermit) -> Result<(), DirectoryError> {
+    if permit.holds_in(book) {
+        Ok(())
+    } else if permit.is_of_open(book) {
+        Err(DirectoryError::Refused("this account may not do this any more".into()))
+    } else {
+        Err(DirectoryError::Absent("project"))
+    }
+}
+
 impl NewProject {
     /// A private one, as a push makes it.
     #[must_use]
@@ -85,7 +96,11 @@ impl Registry {
     pub async fn delete_project(&self, permit: &ProjectPermit, request: &Arc<str>) -> Result<(), DirectoryError> {
         self.store.make_room();
         let act = self.act(permit.actor(), request);
-        self.directory.change(&act, |draft| draft.delete_project(permit.name(), false)).await
+        let delete = self.directory.change(&act, |draft| {
+            still(draft.book, permit)?;
+            draft.delete_project(permit.name(), false)
+        });
+        delete.await
     }
 
     /// Deletes a project with all that is in it. It can be undone until its bytes are collected.
