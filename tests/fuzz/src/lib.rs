@@ -12,6 +12,7 @@ use std::str;
 mod administration;
 mod documents;
 mod edges;
+mod neighbours;
 mod peers;
 mod records;
 mod words;
@@ -19,6 +20,7 @@ mod words;
 pub use administration::{api_route, q};
 pub use documents::{json, manifest};
 pub use edges::{config, credentials, query, route};
+pub use neighbours::neighbour;
 pub use peers::reconcile;
 pub use records::{record, value};
 pub use words::{digest, media_type, name, range, reference, scope, upload_id};
@@ -36,6 +38,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("manifest", manifest),
     ("media_type", media_type),
     ("name", name),
+    ("neighbour", neighbour),
     ("q", q),
     ("query", query),
     ("range", range),
