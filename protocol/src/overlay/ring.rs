@@ -97,7 +97,7 @@ impl Overlay {
     /// A third member, another in each period: a ring is cut in two by two members that hand nothing on, and who keeps
     /// visiting others finds out what was held back.
     fn visit(&self, audience: &Audience, me: NodeKey, now: Duration) -> Option<NodeKey> {
-        let every = if self.shares.plan.is_metered { AUDIENCE_VISIT * 3 } else { AUDIENCE_VISIT };
+        let every = if self.plan.is_metered { AUDIENCE_VISIT * 3 } else { AUDIENCE_VISIT };
         let period = now.as_secs() / every.as_secs();
         let mut hasher = blake3::Hasher::new();
         hasher.update(&me.0).update(&period.to_le_bytes());
