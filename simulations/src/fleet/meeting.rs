@@ -35,6 +35,8 @@ pub enum Part {
     },
     /// Records: encoded sheets.
     Records(Vec<u8>),
+    /// Not now, of the side that did not begin.
+    Busy,
     /// The side that began is through.
     Done,
 }
@@ -46,7 +48,7 @@ impl Part {
         match self {
             Self::Ask(bytes) | Self::Answer(bytes) | Self::Records(bytes) => bytes.len(),
             Self::Session { bytes, .. } => bytes.len() + 1,
-            Self::Done => 0,
+            Self::Busy | Self::Done => 0,
         }
     }
 
@@ -56,7 +58,7 @@ impl Part {
         match self {
             Self::Ask(_) | Self::Answer(_) => true,
             Self::Session { bytes, .. } => Message::decode(bytes) != Ok(Message::Sent),
-            Self::Records(_) | Self::Done => false,
+            Self::Records(_) | Self::Busy | Self::Done => false,
         }
     }
 
@@ -71,7 +73,7 @@ impl Part {
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Ask(bytes) | Self::Answer(bytes) | Self::Records(bytes) | Self::Session { bytes, .. } => bytes,
-            Self::Done => &[],
+            Self::Busy | Self::Done => &[],
         }
     }
 }

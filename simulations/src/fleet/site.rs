@@ -12,6 +12,7 @@ use protocol::identity::NodeKey;
 use protocol::overlay::{self, Overlay, Remembered, Slots};
 use protocol::presence::Life;
 use protocol::presence::{self, Presence};
+use protocol::reconcile::{Began, Meetings};
 use protocol::record::ScopeId;
 use protocol::roster::{Audience, Roster};
 use protocol::{Digest, Timestamp, canonical};
@@ -27,6 +28,12 @@ const MEET: Duration = Duration::from_secs(45);
 
 /// The same of a metered one.
 const MEET_METERED: Duration = Duration::from_secs(600);
+
+/// A meeting in which nothing was said for so long is over.
+const SILENT: Duration = Duration::from_secs(30);
+
+/// When a site that had no time for a meeting tries again, at the soonest.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// Most bytes read ahead from a neighbour that is to be read slowly: what a stream's window lets in.
 const WINDOW: usize = 4 * 1024 * 1024;
@@ -76,6 +83,9 @@ pub struct Site {
     safeguards: Safeguards,
     passive: Vec<Remembered>,
     meetings: BTreeMap<(NodeKey, bool), Meeting>,
+    turns: Meetings,
+    /// When something came of each meeting.
+    heard: BTreeMap<(NodeKey, bool), Duration>,
     next_meet: Duration,
     paused: BTreeMap<NodeKey, (Duration, VecDeque<Vec<u8>>, usize)>,
     /// Who was cut off for doing wrong.
@@ -118,6 +128,8 @@ impl Site {
             safeguards,
             passive: Vec::new(),
             meetings: BTreeMap::new(),
+            turns: Meetings::default(),
+            heard: BTreeMap::new(),
             next_meet,
             paused: BTreeMap::new(),
             blamed: BTreeMap::new(),
@@ -143,6 +155,8 @@ impl Site {
         self.up = false;
         self.connected.clear();
         self.meetings.clear();
+        self.turns = Meetings::default();
+        self.heard.clear();
         self.paused.clear();
         self.out.clear();
     }
@@ -184,6 +198,7 @@ impl Site {
         self.on_overlay(overlay, charter, archive, now);
         self.on_cast(cast, charter, archive, now);
         self.resume(charter, archive, now);
+        self.end_silent(now);
         if now >= self.next_meet {
             let usual = if self.metered { MEET_METERED } else { MEET };
             self.next_meet = now + usual * 2 / 3 + self.rng.up_to(usual * 2 / 3);
@@ -193,7 +208,7 @@ impl Site {
                 // A metered site says when it meets; the other comes to know by then.
                 let spares = !self.metered && self.seen(charter).place(&peer).is_some_and(|place| place.is_metered);
                 if !spares {
-                    self.meet(peer, charter, archive);
+                    self.meet(peer, charter, archive, now);
                 }
             }
         }
@@ -221,6 +236,16 @@ impl Site {
         let cast = self.cast.tick(&On { shelf: &self.shelf, archive }, now, &seen);
         self.on_cast(cast, charter, archive, now);
         self.resume(charter, archive, now);
+    }
+
+    /// Meetings in which the peer says nothing more are over.
+    fn end_silent(&mut self, now: Duration) {
+        let silent = self.heard.iter().filter(|(_, heard)| **heard + SILENT <= now).map(|(meeting, _)| *meeting);
+        for (peer, began) in silent.collect::<Vec<_>>() {
+            self.heard.remove(&(peer, began));
+            self.meetings.remove(&(peer, began));
+            self.turns.over(peer, if began { Began::Here } else { Began::There });
+        }
     }
 
     fn resume(&mut self, charter: &Charter, archive: &Archive, now: Duration) {
@@ -276,6 +301,8 @@ impl Site {
 
     fn forget(&mut self, peer: &NodeKey) {
         self.meetings.retain(|(other, _), _| other != peer);
+        self.turns.down(peer);
+        self.heard.retain(|(other, _), _| other != peer);
         self.paused.remove(peer);
     }
 
@@ -409,7 +436,7 @@ impl Site {
                     self.holdings.up(peer, now, &seen);
                     // One of the two begins.
                     if charter.key(self.number) < peer {
-                        self.meet(peer, charter, archive);
+                        self.meet(peer, charter, archive, now);
                     }
                 }
                 overlay::Effect::Down(peer) => {
@@ -466,7 +493,7 @@ impl Site {
                     let paused = self.paused.entry(peer).or_default();
                     paused.0 = paused.0.max(until);
                 }
-                broadcast::Effect::Meet(peer) => self.meet(peer, charter, archive),
+                broadcast::Effect::Meet(peer) => self.meet(peer, charter, archive, now),
                 broadcast::Effect::Failed(peer, _) => self.blame(peer),
             }
         }
@@ -510,12 +537,12 @@ impl Site {
     // Reconciliation.
 
     /// Begins a meeting, unless one is on.
-    pub fn meet(&mut self, peer: NodeKey, charter: &Charter, archive: &Archive) {
-        if !self.safeguards.meet
-            || self.captured
-            || self.meetings.contains_key(&(peer, true))
-            || !self.connected.contains_key(&peer)
-        {
+    pub fn meet(&mut self, peer: NodeKey, charter: &Charter, archive: &Archive, now: Duration) {
+        if !self.safeguards.meet || self.captured || !self.connected.contains_key(&peer) {
+            return;
+        }
+        if !self.turns.begin(peer, now) {
+            self.next_meet = self.next_meet.min(now + AGAIN + self.rng.up_to(AGAIN));
             return;
         }
         let seed = seed(&mut self.rng);
@@ -528,6 +555,7 @@ impl Site {
         };
         let (meeting, part) = Meeting::begin(&peer, seed, &mut self.shelf, archive, &seen);
         self.meetings.insert((peer, true), meeting);
+        self.heard.insert((peer, true), now);
         self.out.push(Out::Send(peer, Wire::Meet { began: true, part }));
     }
 
@@ -540,8 +568,11 @@ impl Site {
         archive: &Archive,
         now: Duration,
     ) {
+        let side = if began { Began::Here } else { Began::There };
         if let Part::Records(bytes) = part {
             let Ok(sheets) = canonical::decode::<Vec<broadcast::Sheet>>(bytes) else { return self.blame(peer) };
+            self.turns.received(peer, side, sheets.len(), now);
+            self.heard.insert((peer, began), now);
             let mut numbers = Vec::new();
             for sheet in sheets {
                 match protocol::record::Parcel::parse(sheet.record) {
@@ -551,7 +582,22 @@ impl Site {
             }
             return self.take(numbers, Came::Reconciled(peer), charter, archive, now);
         }
+        if began && matches!(part, Part::Busy) {
+            self.meetings.remove(&(peer, true));
+            self.heard.remove(&(peer, true));
+            self.turns.over(peer, Began::Here);
+            self.next_meet = self.next_meet.min(now + AGAIN + self.rng.up_to(AGAIN));
+            return;
+        }
         if !began && matches!(part, Part::Ask(_)) && !self.meetings.contains_key(&(peer, false)) {
+            let me = charter.key(self.number);
+            if !self.turns.answer(peer, me, now) {
+                self.out.push(Out::Send(peer, Wire::Meet { began: false, part: Part::Busy }));
+                return;
+            }
+            if !self.turns.is_on(peer, Began::Here) {
+                self.meetings.remove(&(peer, true));
+            }
             let seed = seed(&mut self.rng);
             let seen = Seen {
                 charter,
@@ -567,26 +613,32 @@ impl Site {
         }
         let Some(meeting) = self.meetings.get_mut(&(peer, began)) else { return };
         let done = meeting.hear(part, &self.shelf, archive);
-        self.on_meeting(peer, began, done, archive);
+        self.heard.insert((peer, began), now);
+        self.on_meeting(peer, began, done, archive, now);
     }
 
     /// The records of a lane have left.
-    pub fn lane_sent(&mut self, peer: NodeKey, began: bool, lane: u8, archive: &Archive) {
+    pub fn lane_sent(&mut self, peer: NodeKey, began: bool, lane: u8, archive: &Archive, now: Duration) {
         let Some(meeting) = self.meetings.get_mut(&(peer, began)) else { return };
         let done = meeting.sent(lane);
-        self.on_meeting(peer, began, done, archive);
+        // What it gives is progress too.
+        self.heard.insert((peer, began), now);
+        self.on_meeting(peer, began, done, archive, now);
     }
 
-    fn on_meeting(&mut self, peer: NodeKey, began: bool, done: Vec<Do>, archive: &Archive) {
+    fn on_meeting(&mut self, peer: NodeKey, began: bool, done: Vec<Do>, archive: &Archive, now: Duration) {
         for step in done {
             match step {
                 Do::Say(part) => self.out.push(Out::Send(peer, Wire::Meet { began, part })),
                 Do::Send(lane, items) => {
+                    self.turns.gave(peer, if began { Began::Here } else { Began::There }, now);
                     let part = Part::Records(sheets(&items, archive));
                     self.out.push(Out::Lane(peer, began, lane, Wire::Meet { began, part }));
                 }
                 Do::Over(_) => {
                     self.meetings.remove(&(peer, began));
+                    self.heard.remove(&(peer, began));
+                    self.turns.over(peer, if began { Began::Here } else { Began::There });
                     self.cast.met(&peer);
                 }
                 Do::Failed => self.blame(peer),

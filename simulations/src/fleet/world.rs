@@ -294,7 +294,7 @@ impl Fleet {
             }
             Event::LaneSent { site, peer, began, lane, connection } => {
                 if self.sites[site as usize].connected.get(&peer) == Some(&connection) {
-                    self.at(site, |site, _, archive, _| site.lane_sent(peer, began, lane, archive));
+                    self.at(site, |site, _, archive, now| site.lane_sent(peer, began, lane, archive, now));
                 }
             }
         }
