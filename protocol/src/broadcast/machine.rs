@@ -7,7 +7,9 @@ use super::link::{Link, Queued};
 use super::message::{Message, Sheet, Short};
 use super::tree::Tree;
 use super::wanted::Wanted;
-use super::{Came, Effect, Fault, Held, INLINE, MAX_ARRIVING, MAX_IDS, MAX_TREES, MAX_UNANSWERED, Notice, Plan};
+use super::{
+    Came, Effect, Fault, Held, INLINE, MAX_ARRIVING, MAX_IDS, MAX_REPORTED, MAX_TREES, MAX_UNANSWERED, Notice, Plan,
+};
 use crate::draw::Draw;
 use crate::identity::NodeKey;
 use crate::record::{Parcel, RecordId, ScopeId};
@@ -64,8 +66,14 @@ impl Broadcast {
 
     /// These records are kept: they are handed on.
     pub fn took(&mut self, notices: &[Notice], came: Came, now: Duration, roster: &dyn Roster) -> Vec<Effect> {
+        // What comes by the hundred comes to who was away, and its neighbours have it: they reconcile soon.
+        let is_bulk = matches!(came, Came::Reconciled(_)) && notices.len() > MAX_REPORTED;
         for notice in notices {
-            self.hand_on(notice, came, now, roster);
+            if is_bulk && !notice.urgent {
+                self.forget(&Short::of(&notice.id));
+            } else {
+                self.hand_on(notice, came, now, roster);
+            }
         }
         let mut effects = Vec::new();
         self.flush(now, &mut effects);
@@ -75,6 +83,11 @@ impl Broadcast {
     /// Delivered and not kept: malformed, or left for later. Another copy is welcome.
     pub fn refused(&mut self, id: &RecordId) {
         self.arriving.remove(&Short::of(id));
+    }
+
+    fn forget(&mut self, short: &Short) {
+        self.arriving.remove(short);
+        self.wanted.came(short);
     }
 
     fn hand_on(&mut self, notice: &Notice, came: Came, now: Duration, roster: &dyn Roster) {

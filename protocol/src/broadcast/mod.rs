@@ -60,6 +60,9 @@ pub const MAX_ARRIVING: usize = 8192;
 /// Most audiences told apart; scopes of others share the links of everyone's.
 pub const MAX_TREES: usize = 256;
 
+/// Up to so many records that came by reconciliation at once are announced.
+pub const MAX_REPORTED: usize = 64;
+
 /// How many asked-for records a neighbour may fail to send in a row before it is found to announce what it has not.
 pub const MAX_UNANSWERED: u32 = 256;
 
@@ -89,7 +92,8 @@ pub enum Came {
     Here,
     /// A neighbour pushed it.
     Pushed(NodeKey),
-    /// It came by reconciliation, with others of its age: it is announced, and pushed to nobody.
+    /// It came by reconciliation, with others of its age: it is announced, unless there are many ([`MAX_REPORTED`]), and
+    /// pushed to nobody.
     Reconciled(NodeKey),
 }
 
