@@ -18,6 +18,9 @@ use crate::storage::meta::Operation;
 /// Most rows looked at for one question.
 const SCAN: usize = 50_000;
 
+/// A list that is walked without looking for a shorter one.
+const SHORT: u64 = 5000;
+
 /// Most entries read from the files for one question that looks into their names.
 const SCAN_READ: usize = 10_000;
 
@@ -59,7 +62,8 @@ impl Reader {
         }
         let mut looking = Looking { seen: 0, looked: 0, files: BTreeMap::new() };
         let most = if filter.resource.is_some() { SCAN_READ } else { SCAN };
-        for (block, count) in blocks {
+        let mut blocks = blocks.into_iter();
+        while let Some((block, count)) = blocks.next() {
             if !rows && looking.seen + count <= offset {
                 looking.seen += count;
                 continue;
@@ -74,7 +78,18 @@ impl Reader {
                 found.complete = false;
                 break;
             }
-            let mut members = self.members(&base.lists, block)?;
+            // Thin blocks are read together: seeking the list in each costs more than their members.
+            let (mut ends, mut together) = ((block, block), count);
+            while rows
+                && !timed
+                && base.lists != [DONE]
+                && together < BLOCK
+                && let Some((next, more)) = blocks.next()
+            {
+                ends = (ends.0.min(next), ends.1.max(next));
+                together += more;
+            }
+            let mut members = self.members(&base.lists, ends)?;
             if order == Order::NewestFirst {
                 members.reverse();
             }
@@ -207,8 +222,12 @@ impl Reader {
     fn shortest(&self, conditions: &[Lists; 4]) -> Result<Base, AuditError> {
         let mut best: Option<(u64, Base)> = None;
         for lists in conditions.iter().flatten() {
+            // What was done is nearly everything: not even counted where another list is short.
+            if lists.contains(&DONE) && best.as_ref().is_some_and(|(fewest, _)| *fewest <= SHORT) {
+                continue;
+            }
             let base = self.base(lists.iter().copied().collect())?;
-            let total = base.blocks.values().sum();
+            let total: u64 = base.blocks.values().sum();
             if best.as_ref().is_none_or(|(fewest, _)| total < *fewest) {
                 best = Some((total, base));
             }
@@ -252,15 +271,15 @@ impl Reader {
         Ok(early || filter.until.is_some_and(|until| times.1 > until.0))
     }
 
-    /// The positions of a block that stand in any of the lists, in order.
-    fn members(&self, lists: &[u32], block: u64) -> Result<Vec<u64>, AuditError> {
+    /// The positions from one block to another that stand in any of the lists, in order.
+    fn members(&self, lists: &[u32], (first, last): (u64, u64)) -> Result<Vec<u64>, AuditError> {
         if lists == [DONE] {
-            let refused = self.members(self.named(REFUSED)?.as_slice(), block)?;
-            let mut members = self.members(&[ALL], block)?;
+            let refused = self.members(self.named(REFUSED)?.as_slice(), (first, last))?;
+            let mut members = self.members(&[ALL], (first, last))?;
             members.retain(|seq| refused.binary_search(seq).is_err());
             return Ok(members);
         }
-        let (from, to) = (block * BLOCK, block * BLOCK + BLOCK - 1);
+        let (from, to) = (first * BLOCK, last * BLOCK + BLOCK - 1);
         let mut members = Vec::new();
         if lists == [ALL] {
             for row in self.places.range(from..=to).map_err(failed)? {
