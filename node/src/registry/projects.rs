@@ -103,20 +103,6 @@ impl Registry {
         self.directory.change(&act, |draft| draft.delete_project(name, true)).await
     }
 
-    /// Opens again the project of this name that was deleted last.
-    ///
-    /// # Errors
-    /// [`DirectoryError`].
-    pub async fn undelete_project(
-        &self,
-        permit: &AdminPermit,
-        name: &ProjectName,
-        request: &Arc<str>,
-    ) -> Result<(), DirectoryError> {
-        let act = self.act(permit.actor(), request);
-        self.directory.change(&act, |draft| draft.undelete_project(name)).await
-    }
-
     /// The projects someone may see and `wants`, by name. Asks what is wanted first: it costs less than what may be seen.
     #[must_use]
     pub fn seen_projects(

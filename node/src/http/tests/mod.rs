@@ -11,6 +11,7 @@ mod projects;
 mod sessions;
 mod settings;
 mod shelf;
+mod undelete;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -267,7 +267,7 @@ impl TagVersion {
 }
 
 /// The media type a manifest was pushed under, when this version of it says one.
-fn pushed_as(held: &Held) -> Option<MediaType> {
+pub(crate) fn pushed_as(held: &Held) -> Option<MediaType> {
     match Value::read(held.record.body()?.kind, held.value.as_deref()?) {
         Ok(Value::Pushed(pushed)) => Some(pushed.media_type),
         _ => None,
