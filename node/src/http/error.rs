@@ -509,6 +509,7 @@ impl From<ShelfError> for Error {
             ShelfError::Accessory => Self::new(StatusCode::FORBIDDEN, "DENIED", message),
             ShelfError::Manifest(ManifestError::Unknown) => Self::absent("NOT_FOUND", message),
             ShelfError::Manifest(error) => error.into(),
+            ShelfError::Directory(error) => error.into(),
             ShelfError::Unproven(_) => Self::internal(message),
             ShelfError::Fault(fault) => fault.into(),
         }

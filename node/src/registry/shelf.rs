@@ -7,6 +7,7 @@ use std::sync::Arc;
 use protocol::{ProjectName, RepositoryName};
 
 use super::{Fault, ManifestError, Registry};
+use crate::directory::DirectoryError;
 use crate::policy::{Permission, ProjectPermit, Resource, Sight, Verb};
 use crate::storage::meta::{
     DeletedRepository, FindRepositories, ProjectTotals, RepositoryKey, RepositoryOrder, RepositoryView, Shown, Slice,
@@ -66,6 +67,9 @@ pub enum ShelfError {
     /// A manifest was not taken.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// A label.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// The permit proves something else: a mistake of ours.
     #[error("the permit does not prove {0} here")]
     Unproven(Permission),
@@ -225,8 +229,12 @@ impl Registry {
         proven(permit, DELETE, name)?;
         let act = self.act(permit.actor(), request);
         self.store.make_room();
-        match self.store.meta().delete_repository(name, self.store.due(), act).await.map_err(Fault::from)? {
-            DeletedRepository::Done { .. } => Ok(()),
+        let deleted = self.store.meta().delete_repository(name, self.store.due(), act.clone()).await;
+        match deleted.map_err(Fault::from)? {
+            DeletedRepository::Done { .. } => {
+                self.forget_all_labels(name, &act).await;
+                Ok(())
+            }
             DeletedRepository::Absent => Err(ShelfError::UnknownRepository),
             DeletedRepository::NotHome(site) => Err(ShelfError::NotHome(site)),
         }

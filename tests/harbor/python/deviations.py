@@ -5,8 +5,6 @@ Nothing belongs here that Portolan could answer as described.
 
 # Statuses that are right although the description does not list them for the operation: (operationId or "*", status, why).
 STATUSES = [
-    ("addLabel", 501, "labels on artifacts are not kept"),
-    ("removeLabel", 501, "labels on artifacts are not kept"),
     ("*", 401, "credentials are asked for everywhere; the description forgets it in places (listProjects of a private owner)"),
     ("*", 404, "who may not read is told that nothing is there, where Harbor says 403"),
     ("*", 403, "forgotten in places: deciding comes before looking at the body (createProject, labels, audit logs)"),

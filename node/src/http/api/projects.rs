@@ -6,6 +6,8 @@ mod metadata;
 mod project;
 mod quotas;
 
+pub(super) use self::labels::show as show_label;
+
 use std::time::Duration;
 
 use protocol::Timestamp;

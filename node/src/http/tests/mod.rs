@@ -4,6 +4,7 @@ mod audit;
 mod bodies;
 mod connections;
 mod content;
+mod labelled;
 mod login;
 mod matrix;
 mod operation;

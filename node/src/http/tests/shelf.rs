@@ -225,8 +225,6 @@ async fn tags_are_made_once_listed_and_deleted_where_they_belong() {
     let remove = async |tag: &str| edge.status("DELETE", &format!("{at}/{image}/tags/{tag}"), &Value::Null).await;
     assert_eq!((remove("other").await, remove("b").await, remove("b").await), (404, 200, 404));
     assert_eq!(names(edge.get(&format!("{at}/{image}/tags")).await), ["a"]);
-    let labelled = edge.status("POST", &format!("{at}/a/labels"), &json!({ "id": 1 })).await;
-    assert_eq!(labelled, 501, "artifacts have no labels here");
 }
 
 #[tokio::test]

@@ -1,0 +1,103 @@
+//! Labels on artifacts: put on, found by, taken off, and gone with what they were on.
+
+use serde_json::{Value, json};
+
+use super::Edge;
+
+const AT: &str = "/projects/shop/repositories/till/artifacts";
+
+impl Edge {
+    async fn ask(&self, method: &str, target: &str, body: &Value) -> (u16, Value) {
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let answer = self.admin(method, &format!("/api/v2.0{target}"), "", &body).await;
+        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+    }
+
+    async fn make_label(&self, body: Value) -> u64 {
+        let made = self.admin("POST", "/api/v2.0/labels", "", body.to_string().as_bytes()).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        made.header("location").unwrap().rsplit('/').next().unwrap().parse().unwrap()
+    }
+
+    async fn tagged(&self, tag: &str) {
+        let config = self.push_blob("shop/till", tag.as_bytes()).await;
+        let kind = "application/vnd.oci.image.manifest.v1+json";
+        let body = json!({
+            "schemaVersion": 2, "mediaType": kind, "layers": [],
+            "config": { "mediaType": "text/plain", "digest": config, "size": tag.len() },
+        });
+        let (target, kind) = (format!("/v2/shop/till/manifests/{tag}"), format!("Content-Type: {kind}\r\n"));
+        assert_eq!(self.admin("PUT", &target, &kind, body.to_string().as_bytes()).await.status, 201);
+    }
+
+    /// The names of the labels on an artifact.
+    async fn labels_on(&self, tag: &str) -> Vec<String> {
+        let (status, one) = self.ask("GET", &format!("{AT}/{tag}?with_label=true"), &Value::Null).await;
+        assert_eq!(status, 200, "{one}");
+        one["labels"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// How many artifacts a list has.
+    async fn found(&self, query: &str) -> usize {
+        let (status, list) = self.ask("GET", &format!("{AT}?{query}"), &Value::Null).await;
+        assert_eq!(status, 200, "{list}");
+        list.as_array().unwrap().len()
+    }
+}
+
+#[tokio::test]
+async fn a_label_is_on_an_artifact_until_it_is_taken_off_or_either_goes() {
+    let edge = Edge::start().await;
+    for tag in ["1", "2"] {
+        edge.tagged(tag).await;
+    }
+    let project = |name: &'static str| {
+        let edge = &edge;
+        async move { edge.ask("GET", &format!("/projects/{name}"), &Value::Null).await.1["project_id"].clone() }
+    };
+    let fragile = edge.make_label(json!({ "name": "fragile", "scope": "g" })).await;
+    let own = edge.make_label(json!({ "name": "own", "scope": "p", "project_id": project("shop").await })).await;
+    assert_eq!(edge.ask("POST", "/projects", &json!({ "project_name": "other" })).await.0, 201);
+    let foreign =
+        edge.make_label(json!({ "name": "foreign", "scope": "p", "project_id": project("other").await })).await;
+    let (one, two) = (format!("{AT}/1/labels"), format!("{AT}/2/labels"));
+    for (target, id, status) in [
+        (&one, fragile, 200),
+        (&one, own, 200),
+        (&one, own, 409),
+        (&two, own, 200),
+        (&one, foreign, 404),
+        (&one, 99, 404),
+    ] {
+        assert_eq!(edge.ask("POST", target, &json!({ "id": id })).await.0, status, "{target} {id}");
+    }
+    assert_eq!(edge.ask("POST", &one, &json!({})).await.0, 400);
+    assert_eq!(edge.ask("POST", &format!("{AT}/none/labels"), &json!({ "id": own })).await.0, 404);
+    assert_eq!(edge.labels_on("1").await, ["fragile", "own"]);
+    assert_eq!(edge.ask("GET", &format!("{AT}/1"), &Value::Null).await.1["labels"], json!([]), "nobody asked for them");
+    assert_eq!(edge.found(&format!("q=labels%3D({own}%20{fragile})")).await, 1);
+    assert_eq!(edge.found(&format!("q=labels%3D({own})&with_label=true")).await, 2);
+    for status in [200, 404] {
+        assert_eq!(edge.ask("DELETE", &format!("{one}/{fragile}"), &Value::Null).await.0, status);
+    }
+    assert_eq!(
+        (edge.labels_on("1").await, edge.labels_on("2").await),
+        (vec!["own".to_owned()], vec!["own".to_owned()])
+    );
+    assert_eq!(edge.ask("DELETE", &format!("{AT}/2"), &Value::Null).await.0, 200);
+    edge.tagged("2").await;
+    assert_eq!(edge.labels_on("2").await, [""; 0], "a deleted artifact begins anew");
+    assert_eq!(edge.ask("DELETE", &format!("/labels/{own}"), &Value::Null).await.0, 200);
+    assert_eq!((edge.labels_on("1").await, edge.found(&format!("q=labels%3D({own})")).await), (vec![], 0));
+}
+
+#[tokio::test]
+async fn labels_come_back_with_their_project() {
+    let edge = Edge::start().await;
+    edge.tagged("1").await;
+    let label = edge.make_label(json!({ "name": "fragile", "scope": "g" })).await;
+    assert_eq!(edge.ask("POST", &format!("{AT}/1/labels"), &json!({ "id": label })).await.0, 200);
+    assert_eq!(edge.ask("DELETE", "/mesh/projects/shop", &Value::Null).await.0, 200);
+    assert_eq!(edge.ask("POST", "/mesh/projects/shop/undelete", &Value::Null).await.0, 200);
+    assert_eq!(edge.labels_on("1").await, ["fragile"]);
+}
