@@ -182,7 +182,7 @@ pub(super) async fn list(ask: &Ask<'_>) -> Result<Response, Error> {
     } else {
         let all = registry.survey(permit, &name, wanted.survey()).await?;
         let all = wanted.of(ask, all);
-        let page = list.page.sorted(all.into_iter(), |a, b| wanted.compare(a, b));
+        let page = list.page.sorted(all, |a, b| wanted.compare(a, b));
         (page.items, page.total)
     };
     let shown = registry.details(permit, candidates, with).await?;
