@@ -64,9 +64,13 @@ impl Labelled {
         self.on.get(scope).and_then(|labels| labels.of.get(repository)).into_iter().flat_map(BTreeMap::keys)
     }
 
-    /// Where a label is: at most `most` places of it.
-    fn places(&self, label: u32, most: usize) -> Vec<(ScopeId, LabelledKey)> {
-        let all = self.on.iter().flat_map(|(scope, labels)| labels.of.iter().map(move |of| (scope, of)));
+    /// Where a label is in the scopes that are `open`: at most `most` places of it.
+    fn places(&self, label: u32, open: impl Fn(&ScopeId) -> bool, most: usize) -> Vec<(ScopeId, LabelledKey)> {
+        let all = self
+            .on
+            .iter()
+            .filter(|(scope, _)| open(scope))
+            .flat_map(|(scope, labels)| labels.of.iter().map(move |of| (scope, of)));
         let all = all.flat_map(|(scope, (repository, digests))| {
             let with = digests.iter().filter(|(_, ids)| ids.contains(&label));
             with.map(|(digest, _)| (*scope, LabelledKey { repository: repository.clone(), digest: *digest, label }))
@@ -134,7 +138,11 @@ impl Draft<'_> {
 
     /// Takes a label that goes off the manifests it is on, at most `most`; gives back how many.
     pub fn forget_places_of(&mut self, label: u32, most: usize) -> usize {
-        let places = self.book.labelled().places(label, most);
+        let places = {
+            // Nothing is said in a project that is closed: asked again and again, its places would never end.
+            let open = |scope: &ScopeId| self.book.project_of(scope).is_some();
+            self.book.labelled().places(label, open, most)
+        };
         for (scope, key) in &places {
             self.delete(Topic { scope: *scope, kind: Kind::LABELLED, key: key.to_key() });
         }
@@ -179,10 +187,13 @@ mod tests {
         }
         let LabelledKey { repository, digest, .. } = key(0);
         assert_eq!(labelled.on(scope, &repository, &digest).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!((labelled.on[&scope].count, labelled.places(2, 9).len(), labelled.places(2, 0).len()), (2, 1, 0));
+        assert_eq!(
+            (labelled.on[&scope].count, labelled.places(2, |_| true, 9).len(), labelled.places(2, |_| true, 0).len()),
+            (2, 1, 0)
+        );
         for label in [1, 1, 2, 3] {
             labelled.take(scope, key(label), false);
         }
-        assert!(labelled.on.is_empty() && labelled.places(2, 9).is_empty());
+        assert!(labelled.on.is_empty() && labelled.places(2, |_| true, 9).is_empty());
     }
 }

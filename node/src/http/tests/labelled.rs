@@ -101,3 +101,15 @@ async fn labels_come_back_with_their_project() {
     assert_eq!(edge.ask("POST", "/mesh/projects/shop/undelete", &Value::Null).await.0, 200);
     assert_eq!(edge.labels_on("1").await, ["fragile"]);
 }
+
+#[tokio::test]
+async fn a_label_goes_although_a_deleted_project_still_has_it() {
+    let edge = Edge::start().await;
+    edge.tagged("1").await;
+    let label = edge.make_label(json!({ "name": "fragile", "scope": "g" })).await;
+    assert_eq!(edge.ask("POST", &format!("{AT}/1/labels"), &json!({ "id": label })).await.0, 200);
+    assert_eq!(edge.ask("DELETE", "/mesh/projects/shop", &Value::Null).await.0, 200);
+    assert_eq!(edge.ask("DELETE", &format!("/labels/{label}"), &Value::Null).await.0, 200);
+    assert_eq!(edge.ask("POST", "/mesh/projects/shop/undelete", &Value::Null).await.0, 200);
+    assert_eq!(edge.labels_on("1").await, [""; 0]);
+}
