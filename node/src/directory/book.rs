@@ -111,6 +111,15 @@ impl Book {
         }
     }
 
+    /// A book of these entries, whoever said them and whether they make sense together or not.
+    #[cfg(test)]
+    pub(crate) fn of(mesh: MeshId, entries: impl IntoIterator<Item = (Topic, Value)>) -> Self {
+        let mut book = Self::new(mesh);
+        let numbered = entries.into_iter().zip(1..);
+        numbered.for_each(|((topic, value), at)| book.take(Entry { at, topic, value: Some(value) }));
+        book
+    }
+
     /// The number of the last change that is in it. Grows with every change, so what was worked out of the book stands
     /// as long as this does.
     #[must_use]
@@ -196,7 +205,7 @@ impl Book {
         if let Some(name) = self.scopes.remove(&scope)
             && let Some(old) = self.projects.get(&name).filter(|old| old.scope == scope)
         {
-            self.project_ids.remove(&old.settings.id);
+            forget(&mut self.project_ids, old.settings.id, &name);
             self.projects.remove(&name);
         }
         let Some(Value::Project(Project { name, nonce, life: Life::Open(settings) })) = value else { return };
@@ -208,7 +217,7 @@ impl Book {
 
     fn take_user(&mut self, name: Arc<str>, value: Option<Value>) {
         if let Some(old) = self.users.remove(&name) {
-            self.user_ids.remove(&old.is.id);
+            forget(&mut self.user_ids, old.is.id, &name);
         }
         let Some(Value::User(is)) = value else { return };
         self.given_out(IdOf::User, is.id);
@@ -218,7 +227,7 @@ impl Book {
 
     fn take_group(&mut self, name: Arc<str>, value: Option<Value>) {
         if let Some(old) = self.groups.remove(&name) {
-            self.group_ids.remove(&old.is.id);
+            forget(&mut self.group_ids, old.is.id, &name);
             for user in &old.is.members {
                 if let Some(groups) = self.groups_of.get_mut(user) {
                     groups.remove(&old.is.id);
@@ -239,7 +248,7 @@ impl Book {
 
     fn take_role(&mut self, name: Arc<str>, value: Option<Value>) {
         if let Some(old) = self.roles.remove(&name) {
-            self.role_ids.remove(&old.is.id);
+            forget(&mut self.role_ids, old.is.id, &name);
         }
         let Some(Value::Role(is)) = value else { return };
         self.given_out(IdOf::Role, is.id);
@@ -250,7 +259,7 @@ impl Book {
     fn take_robot(&mut self, scope: Option<ScopeId>, name: Arc<str>, value: Option<Value>) {
         let key = (scope, Arc::clone(&name));
         if let Some(old) = self.robots.remove(&key) {
-            self.robot_ids.remove(&old.is.is.id);
+            forget(&mut self.robot_ids, old.is.is.id, &key);
         }
         let Some(Value::Robot(is)) = value else { return };
         self.given_out(IdOf::Robot, is.id);
@@ -463,5 +472,13 @@ impl Book {
     #[must_use]
     pub fn configured_number(&self, name: &str) -> Option<i64> {
         serde_json::from_str(self.configured(name)?).ok()
+    }
+}
+
+/// Takes an id from what has it. Sites that change things at the same moment may leave two with one id: the end of one is
+/// not the other's.
+fn forget<T: PartialEq>(ids: &mut BTreeMap<u32, T>, id: u32, of: &T) {
+    if ids.get(&id) == Some(of) {
+        ids.remove(&id);
     }
 }

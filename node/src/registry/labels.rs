@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use protocol::{Digest, Reference, RepositoryName};
 
+use super::projects::still;
 use super::shelf::proven;
 use super::{Registry, ShelfError};
-use crate::directory::{DirectoryError, LabelEntry, NewLabel, ProjectEntry};
+use crate::directory::{Book, DirectoryError, Draft, LabelEntry, NewLabel, ProjectEntry};
 use crate::policy::{Permission, ProjectPermit, Resource, SystemPermit, Verb};
 use crate::storage::meta::Act;
 
@@ -37,6 +38,13 @@ impl LabelPermit {
         match self {
             Self::System(_) => None,
             Self::Project(permit) => Some(permit.project()),
+        }
+    }
+
+    fn still(&self, book: &Book) -> Result<(), DirectoryError> {
+        match self {
+            Self::System(_) => Ok(()),
+            Self::Project(permit) => still(book, permit),
         }
     }
 }
@@ -84,7 +92,11 @@ impl Registry {
     ) -> Result<u32, DirectoryError> {
         let act = self.act(permit.actor(), request);
         let project = permit.project().map(|project| &project.name);
-        self.directory.change(&act, |draft| draft.create_label(project, new)).await
+        let decide = |draft: &mut Draft<'_>| {
+            permit.still(draft.book)?;
+            draft.create_label(project, new)
+        };
+        self.directory.change(&act, decide).await
     }
 
     /// Changes a label: `None` leaves it as it is.
@@ -100,7 +112,8 @@ impl Registry {
         request: &Arc<str>,
     ) -> Result<(), DirectoryError> {
         let act = self.act(permit.actor(), request);
-        let decide = |draft: &mut crate::directory::Draft<'_>| {
+        let decide = |draft: &mut Draft<'_>| {
+            permit.still(draft.book)?;
             let old = at(draft.book, permit, id)?;
             let new = NewLabel {
                 name: name.to_owned(),
@@ -120,10 +133,13 @@ impl Registry {
         let act = self.act(permit.actor(), request);
         self.label(permit, id)?;
         // In steps: it may be on very many. What an earlier try left on is on nothing people see.
-        while self.directory.change(&act, |draft| Ok::<_, DirectoryError>(draft.forget_places_of(id, STEP))).await? > 0
-        {
-        }
-        let decide = |draft: &mut crate::directory::Draft<'_>| {
+        let step = |draft: &mut Draft<'_>| {
+            permit.still(draft.book)?;
+            Ok::<_, DirectoryError>(draft.forget_places_of(id, STEP))
+        };
+        while self.directory.change(&act, step).await? > 0 {}
+        let decide = |draft: &mut Draft<'_>| {
+            permit.still(draft.book)?;
             at(draft.book, permit, id)?;
             draft.delete_label(id)
         };
@@ -144,7 +160,11 @@ impl Registry {
         proven(permit, PUT_ON, repository)?;
         let digest = self.resolve(repository, reference).await?.digest;
         let act = self.act(permit.actor(), request);
-        Ok(self.directory.change(&act, |draft| draft.put_label_on(repository, &digest, label)).await?)
+        let decide = |draft: &mut Draft<'_>| {
+            still(draft.book, permit)?;
+            draft.put_label_on(repository, &digest, label)
+        };
+        Ok(self.directory.change(&act, decide).await?)
     }
 
     /// Takes a label off the artifact a reference names.
@@ -161,7 +181,11 @@ impl Registry {
         proven(permit, TAKE_OFF, repository)?;
         let digest = self.resolve(repository, reference).await?.digest;
         let act = self.act(permit.actor(), request);
-        Ok(self.directory.change(&act, |draft| draft.take_label_off(repository, &digest, label)).await?)
+        let decide = |draft: &mut Draft<'_>| {
+            still(draft.book, permit)?;
+            draft.take_label_off(repository, &digest, label)
+        };
+        Ok(self.directory.change(&act, decide).await?)
     }
 
     /// Takes the labels off a manifest that was deleted: one pushed again later begins without. When that fails, they stay
@@ -171,7 +195,7 @@ impl Registry {
         if !has_any {
             return;
         }
-        let decide = |draft: &mut crate::directory::Draft<'_>| {
+        let decide = |draft: &mut Draft<'_>| {
             draft.forget_labels_of(repository, digest);
             Ok::<_, DirectoryError>(())
         };
@@ -192,7 +216,7 @@ impl Registry {
     }
 }
 
-fn at(book: &crate::directory::Book, permit: &LabelPermit, id: u32) -> Result<LabelEntry, DirectoryError> {
+fn at(book: &Book, permit: &LabelPermit, id: u32) -> Result<LabelEntry, DirectoryError> {
     let scope = permit.project().map(|project| project.scope);
     book.label(id).filter(|label| label.scope == scope).cloned().ok_or(DirectoryError::Absent("label"))
 }

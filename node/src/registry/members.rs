@@ -7,6 +7,7 @@ use protocol::Timestamp;
 use protocol::record::governed::{Entity, Member, MemberKey};
 
 use super::Registry;
+use super::projects::still;
 use crate::directory::{Book, DirectoryError, Draft};
 use crate::policy::roles::{ROLES, role_name, role_permissions};
 use crate::policy::{Permission, ProjectPermit, rights};
@@ -124,7 +125,7 @@ fn check_role(draft: &Draft<'_>, permit: &ProjectPermit, role: u32) -> Result<()
 /// Whether the holder of the permit may change or end a membership: nobody takes from others what they could not give.
 fn check_held(draft: &Draft<'_>, permit: &ProjectPermit, id: u32) -> Result<(), DirectoryError> {
     let Some((_, member)) = draft.book.member_by_id(&permit.project().scope, id) else { return Ok(()) };
-    let may = |role: &u32| rights::may_appoint(draft.book, permit.holder(), *role, permit.name());
+    let may = |role: &u32| rights::may_unseat(draft.book, permit.holder(), *role, permit.name());
     if member.roles.iter().all(may) {
         return Ok(());
     }
@@ -174,6 +175,7 @@ impl Registry {
     ) -> Result<u32, DirectoryError> {
         let act = self.act(permit.actor(), request);
         let decide = |draft: &mut Draft<'_>| {
+            still(draft.book, permit)?;
             let key = MemberKey { entity: who.find(draft.book)?, repositories: repositories.clone() };
             let id = draft.add_member(permit.name(), &key, role)?;
             check_role(draft, permit, role)?;
@@ -195,6 +197,7 @@ impl Registry {
     ) -> Result<(), DirectoryError> {
         let act = self.act(permit.actor(), request);
         let decide = |draft: &mut Draft<'_>| {
+            still(draft.book, permit)?;
             find(draft.book, permit, id, false)?;
             check_held(draft, permit, id)?;
             check_role(draft, permit, role)?;
@@ -216,6 +219,7 @@ impl Registry {
     ) -> Result<(), DirectoryError> {
         let act = self.act(permit.actor(), request);
         let decide = |draft: &mut Draft<'_>| {
+            still(draft.book, permit)?;
             find(draft.book, permit, id, limited)?;
             check_held(draft, permit, id)?;
             draft.remove_member(permit.name(), id)

@@ -7,6 +7,7 @@ use protocol::record::{Held, HybridTime, Kind, RecordId};
 use protocol::view::Topic;
 use protocol::{Digest, Manifest, ProjectName, Reference, RepositoryName, manifest};
 
+use super::projects::still_administers;
 use super::{Fault, Registry};
 use crate::directory::DirectoryError;
 use crate::policy::AdminPermit;
@@ -39,7 +40,11 @@ impl Registry {
         request: &Arc<str>,
     ) -> Result<Undeleted, DirectoryError> {
         let act = self.act(permit.actor(), request);
-        let opened = self.directory.change(&act, |draft| draft.undelete_project(name)).await;
+        let open = self.directory.change(&act, |draft| {
+            still_administers(draft.book, permit)?;
+            draft.undelete_project(name)
+        });
+        let opened = open.await;
         if !matches!(opened, Ok(()) | Err(DirectoryError::Exists(_))) {
             return opened.map(|()| Undeleted::default());
         }

@@ -9,12 +9,14 @@
 
 use std::str;
 
+mod administration;
 mod documents;
 mod edges;
 mod peers;
 mod records;
 mod words;
 
+pub use administration::{api_route, q};
 pub use documents::{json, manifest};
 pub use edges::{config, credentials, query, route};
 pub use peers::reconcile;
@@ -26,6 +28,7 @@ pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its binary and of its folder in `corpus/`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("api_route", api_route),
     ("config", config),
     ("credentials", credentials),
     ("digest", digest),
@@ -33,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("manifest", manifest),
     ("media_type", media_type),
     ("name", name),
+    ("q", q),
     ("query", query),
     ("range", range),
     ("record", record),

@@ -6,18 +6,15 @@ mod metadata;
 mod project;
 mod quotas;
 
-pub(super) use self::labels::show as show_label;
-
-use std::time::Duration;
-
-use protocol::Timestamp;
-
 use super::ask::Ask;
 use super::error;
-use super::model::Time;
+use super::model::{number, time};
 use super::table::Operation as Op;
 use crate::http::Response;
 use crate::http::error::Error;
+
+pub(super) use labels::show as show_label;
+pub(super) use project::show as shown_project;
 
 /// Answers the operations of this file.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the frame gives each file its own operations alone")]
@@ -56,21 +53,6 @@ pub(super) async fn answer(operation: Op, ask: &mut Ask<'_>) -> Result<Response,
         Op::DeleteLabel => labels::delete(ask).await,
         other => Err(Error::internal(format!("{other:?} is no operation of this file"))),
     }
-}
-
-/// A moment, on the wire.
-const fn time(at: Timestamp) -> Time {
-    Time::at(Duration::from_millis(at.0))
-}
-
-/// A moment, for a [`super::q::Field`].
-fn millis(at: Timestamp) -> i64 {
-    i64::try_from(at.0).unwrap_or(i64::MAX)
-}
-
-/// A number of things, on the wire.
-fn number(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The id in the segment `{name}`. One that is too large for any is nobody's.

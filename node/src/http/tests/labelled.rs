@@ -3,20 +3,13 @@
 use serde_json::{Value, json};
 
 use super::Edge;
+use super::asking::number;
 
 const AT: &str = "/projects/shop/repositories/till/artifacts";
 
 impl Edge {
-    async fn ask(&self, method: &str, target: &str, body: &Value) -> (u16, Value) {
-        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        let answer = self.admin(method, &format!("/api/v2.0{target}"), "", &body).await;
-        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
-    }
-
     async fn make_label(&self, body: Value) -> u64 {
-        let made = self.admin("POST", "/api/v2.0/labels", "", body.to_string().as_bytes()).await;
-        assert_eq!(made.status, 201, "{made:?}");
-        made.header("location").unwrap().rsplit('/').next().unwrap().parse().unwrap()
+        number(&self.order("POST", "/labels", body).await)
     }
 
     async fn tagged(&self, tag: &str) {
@@ -32,16 +25,16 @@ impl Edge {
 
     /// The names of the labels on an artifact.
     async fn labels_on(&self, tag: &str) -> Vec<String> {
-        let (status, one) = self.ask("GET", &format!("{AT}/{tag}?with_label=true"), &Value::Null).await;
-        assert_eq!(status, 200, "{one}");
-        one["labels"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+        let one = self.order("GET", &format!("{AT}/{tag}?with_label=true"), Value::Null).await;
+        assert_eq!(one.status, 200, "{one:?}");
+        one.json()["labels"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
     }
 
     /// How many artifacts a list has.
     async fn found(&self, query: &str) -> usize {
-        let (status, list) = self.ask("GET", &format!("{AT}?{query}"), &Value::Null).await;
-        assert_eq!(status, 200, "{list}");
-        list.as_array().unwrap().len()
+        let list = self.order("GET", &format!("{AT}?{query}"), Value::Null).await;
+        assert_eq!(list.status, 200, "{list:?}");
+        list.json().as_array().unwrap().len()
     }
 }
 
@@ -53,11 +46,11 @@ async fn a_label_is_on_an_artifact_until_it_is_taken_off_or_either_goes() {
     }
     let project = |name: &'static str| {
         let edge = &edge;
-        async move { edge.ask("GET", &format!("/projects/{name}"), &Value::Null).await.1["project_id"].clone() }
+        async move { edge.order("GET", &format!("/projects/{name}"), Value::Null).await.json()["project_id"].clone() }
     };
     let fragile = edge.make_label(json!({ "name": "fragile", "scope": "g" })).await;
     let own = edge.make_label(json!({ "name": "own", "scope": "p", "project_id": project("shop").await })).await;
-    assert_eq!(edge.ask("POST", "/projects", &json!({ "project_name": "other" })).await.0, 201);
+    assert_eq!(edge.order("POST", "/projects", json!({ "project_name": "other" })).await.status, 201);
     let foreign =
         edge.make_label(json!({ "name": "foreign", "scope": "p", "project_id": project("other").await })).await;
     let (one, two) = (format!("{AT}/1/labels"), format!("{AT}/2/labels"));
@@ -69,25 +62,29 @@ async fn a_label_is_on_an_artifact_until_it_is_taken_off_or_either_goes() {
         (&one, foreign, 404),
         (&one, 99, 404),
     ] {
-        assert_eq!(edge.ask("POST", target, &json!({ "id": id })).await.0, status, "{target} {id}");
+        assert_eq!(edge.order("POST", target, json!({ "id": id })).await.status, status, "{target} {id}");
     }
-    assert_eq!(edge.ask("POST", &one, &json!({})).await.0, 400);
-    assert_eq!(edge.ask("POST", &format!("{AT}/none/labels"), &json!({ "id": own })).await.0, 404);
+    assert_eq!(edge.order("POST", &one, json!({})).await.status, 400);
+    assert_eq!(edge.order("POST", &format!("{AT}/none/labels"), json!({ "id": own })).await.status, 404);
     assert_eq!(edge.labels_on("1").await, ["fragile", "own"]);
-    assert_eq!(edge.ask("GET", &format!("{AT}/1"), &Value::Null).await.1["labels"], json!([]), "nobody asked for them");
+    assert_eq!(
+        edge.order("GET", &format!("{AT}/1"), Value::Null).await.json()["labels"],
+        json!([]),
+        "nobody asked for them"
+    );
     assert_eq!(edge.found(&format!("q=labels%3D({own}%20{fragile})")).await, 1);
     assert_eq!(edge.found(&format!("q=labels%3D({own})&with_label=true")).await, 2);
     for status in [200, 404] {
-        assert_eq!(edge.ask("DELETE", &format!("{one}/{fragile}"), &Value::Null).await.0, status);
+        assert_eq!(edge.order("DELETE", &format!("{one}/{fragile}"), Value::Null).await.status, status);
     }
     assert_eq!(
         (edge.labels_on("1").await, edge.labels_on("2").await),
         (vec!["own".to_owned()], vec!["own".to_owned()])
     );
-    assert_eq!(edge.ask("DELETE", &format!("{AT}/2"), &Value::Null).await.0, 200);
+    assert_eq!(edge.order("DELETE", &format!("{AT}/2"), Value::Null).await.status, 200);
     edge.tagged("2").await;
     assert_eq!(edge.labels_on("2").await, [""; 0], "a deleted artifact begins anew");
-    assert_eq!(edge.ask("DELETE", &format!("/labels/{own}"), &Value::Null).await.0, 200);
+    assert_eq!(edge.order("DELETE", &format!("/labels/{own}"), Value::Null).await.status, 200);
     assert_eq!((edge.labels_on("1").await, edge.found(&format!("q=labels%3D({own})")).await), (vec![], 0));
 }
 
@@ -96,9 +93,9 @@ async fn labels_come_back_with_their_project() {
     let edge = Edge::start().await;
     edge.tagged("1").await;
     let label = edge.make_label(json!({ "name": "fragile", "scope": "g" })).await;
-    assert_eq!(edge.ask("POST", &format!("{AT}/1/labels"), &json!({ "id": label })).await.0, 200);
-    assert_eq!(edge.ask("DELETE", "/mesh/projects/shop", &Value::Null).await.0, 200);
-    assert_eq!(edge.ask("POST", "/mesh/projects/shop/undelete", &Value::Null).await.0, 200);
+    assert_eq!(edge.order("POST", &format!("{AT}/1/labels"), json!({ "id": label })).await.status, 200);
+    assert_eq!(edge.order("DELETE", "/mesh/projects/shop", Value::Null).await.status, 200);
+    assert_eq!(edge.order("POST", "/mesh/projects/shop/undelete", Value::Null).await.status, 200);
     assert_eq!(edge.labels_on("1").await, ["fragile"]);
 }
 
@@ -107,9 +104,9 @@ async fn a_label_goes_although_a_deleted_project_still_has_it() {
     let edge = Edge::start().await;
     edge.tagged("1").await;
     let label = edge.make_label(json!({ "name": "fragile", "scope": "g" })).await;
-    assert_eq!(edge.ask("POST", &format!("{AT}/1/labels"), &json!({ "id": label })).await.0, 200);
-    assert_eq!(edge.ask("DELETE", "/mesh/projects/shop", &Value::Null).await.0, 200);
-    assert_eq!(edge.ask("DELETE", &format!("/labels/{label}"), &Value::Null).await.0, 200);
-    assert_eq!(edge.ask("POST", "/mesh/projects/shop/undelete", &Value::Null).await.0, 200);
+    assert_eq!(edge.order("POST", &format!("{AT}/1/labels"), json!({ "id": label })).await.status, 200);
+    assert_eq!(edge.order("DELETE", "/mesh/projects/shop", Value::Null).await.status, 200);
+    assert_eq!(edge.order("DELETE", &format!("/labels/{label}"), Value::Null).await.status, 200);
+    assert_eq!(edge.order("POST", "/mesh/projects/shop/undelete", Value::Null).await.status, 200);
     assert_eq!(edge.labels_on("1").await, [""; 0]);
 }

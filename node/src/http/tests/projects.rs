@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Answer, Edge};
 use crate::auth::Secret;
@@ -418,4 +419,33 @@ async fn which_names_are_taken_is_told_to_who_could_find_out_by_making_one() {
     assert_eq!(edge.by("eve", "HEAD", head, &Value::Null).await.status, 404);
     assert_eq!(edge.by("eve", "POST", "/projects", &json!({ "project_name": "x" })).await.status, 403);
     assert_eq!(edge.by("eve", "HEAD", "/projects?project_name=open", &Value::Null).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_right_that_ends_while_a_body_is_on_its_way_is_over() {
+    let edge = Edge::start().await;
+    edge.person("eve").await;
+    edge.project("ours", false).await;
+    let membership = edge.member("ours", "eve", 1).await;
+    let body = json!({ "metadata": { "public": "true" } }).to_string();
+    let basic = base64::engine::general_purpose::STANDARD.encode(format!("eve:{THEIRS}"));
+    let head = format!(
+        "PUT /api/v2.0/projects/ours HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {basic}\r\nExpect: 100-continue\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = edge.connect().await;
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // The body is asked for: eve was found to have the right.
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let out = edge.by("admin", "DELETE", &format!("/projects/ours/members/{membership}"), &Value::Null).await;
+    assert_eq!(out.status, 200, "{out:?}");
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(Answer::read(&answer).status, 403);
+    let project = edge.get_by("admin", "/projects/ours").await.json();
+    assert_eq!(project["metadata"]["public"], "false");
 }

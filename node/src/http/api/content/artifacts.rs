@@ -3,8 +3,6 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-use http::HeaderValue;
-use http::header::CONTENT_TYPE;
 use protocol::{Reference, RepositoryName, Timestamp};
 
 use super::{flag, lists, reference, repository, show};
@@ -133,8 +131,8 @@ impl<'a> Wanted<'a> {
             "digest" | "Digest" => Some(Field::Text(&digest)),
             "id" => Some(Field::Number(view.id.into())),
             "size" => Some(Field::Number(i64::try_from(view.total).unwrap_or(i64::MAX))),
-            "push_time" => Some(at(view.pushed)),
-            "pull_time" => Some(at(view.pulled.unwrap_or(Timestamp(0)))),
+            "push_time" => Some(Field::at(view.pushed)),
+            "pull_time" => Some(Field::at(view.pulled.unwrap_or(Timestamp(0)))),
             "manifest_media_type" => Some(Field::Text(view.media_type.as_str())),
             "artifact_type" => Some(Field::Text(view.artifact_type.as_ref().map_or("", |is| is.as_str()))),
             "repository_name" => Some(Field::Text(candidate.repository.name.as_str())),
@@ -165,10 +163,6 @@ impl<'a> Wanted<'a> {
 
 /// What artifacts can be ordered by.
 const SORTED_BY: [&str; 7] = ["push_time", "pull_time", "size", "id", "digest", "repository_name", "type"];
-
-fn at(at: Timestamp) -> Field<'static> {
-    Field::Time(i64::try_from(at.0).unwrap_or(i64::MAX))
-}
 
 /// A page of the artifacts of a repository.
 pub(super) async fn list(ask: &Ask<'_>) -> Result<Response, Error> {
@@ -310,9 +304,7 @@ pub(super) async fn addition(ask: &Ask<'_>) -> Result<Response, Error> {
     let registry = ask.call.registry();
     if addition == "build_history" {
         let history = registry.build_history(permit, &name, &reference).await?;
-        let mut response = Ask::json(&history)?;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-        return Ok(response);
+        return Ask::json(&history);
     }
     let described = registry.described(permit, &name, &reference).await?;
     match (described.kind.as_str(), addition) {

@@ -1,27 +1,17 @@
 //! Repositories, artifacts and tags as clients know them.
 
-use std::time::Duration;
-
 use protocol::Timestamp;
 
 use crate::directory::Book;
-use crate::http::api::model::Time;
 use crate::http::api::model::content::{Accessory, AdditionLink, Artifact, Platform, Reference, Repository, Tag};
+use crate::http::api::model::{Time, number, time};
 use crate::http::api::projects::show_label as label;
 use crate::registry::{self, accessory_kind};
 use crate::storage::meta::{ArtifactView, RepositoryView, TagView};
 
-pub(super) const fn time(at: Timestamp) -> Time {
-    Time::at(Duration::from_millis(at.0))
-}
-
 /// A time, or never.
 fn perhaps(at: Option<Timestamp>) -> Time {
     at.map_or(Time::NEVER, time)
-}
-
-fn number(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn project_id(book: &Book, repository: &RepositoryView) -> i64 {

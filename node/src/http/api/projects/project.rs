@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use protocol::ProjectName;
 use serde::{Deserialize, Serialize};
 
-use super::{header_flag, limit, millis, number, shown_limit, time};
+use super::{header_flag, limit, number, shown_limit, time};
 use crate::directory::{Book, ProjectChange, ProjectEntry};
 use crate::http::Response;
 use crate::http::api::ask::{Ask, refused};
@@ -49,8 +49,8 @@ fn field<'a>(book: &Book, project: &'a ProjectEntry, name: &str) -> Option<Field
         "owner_id" | "OwnerID" => {
             Some(Field::Number(book.user(&settings.owner).map_or(0, |owner| i64::from(owner.is.id))))
         }
-        "creation_time" | "CreationTime" => Some(Field::Time(millis(settings.created))),
-        "update_time" | "UpdateTime" => Some(Field::Time(millis(settings.updated))),
+        "creation_time" | "CreationTime" => Some(Field::at(settings.created)),
+        "update_time" | "UpdateTime" => Some(Field::at(settings.updated)),
         _ => None,
     }
 }
@@ -256,7 +256,8 @@ fn shown_metadata(project: &ProjectEntry) -> ProjectMetadata {
     }
 }
 
-fn show(project: &ProjectEntry, about: &AboutProject) -> Project {
+/// A project as clients know it.
+pub(in crate::http::api) fn show(project: &ProjectEntry, about: &AboutProject) -> Project {
     let settings = &project.settings;
     Project {
         project_id: settings.id.into(),
