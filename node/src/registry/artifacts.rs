@@ -477,7 +477,7 @@ impl Registry {
     /// own. What another index keeps alive keeps what speaks about it.
     ///
     /// # Errors
-    /// [`ShelfError::UnknownArtifact`], [`ShelfError::NotHome`].
+    /// [`ShelfError::UnknownArtifact`]; [`ShelfError::Needed`] for the child of an index; [`ShelfError::NotHome`].
     pub async fn delete_artifact(
         &self,
         permit: &ProjectPermit,
@@ -487,6 +487,9 @@ impl Registry {
     ) -> Result<(), ShelfError> {
         proven(permit, DELETE, name)?;
         let root = self.resolve(name, reference).await?;
+        if let Some(index) = self.store.meta().named_by(name, &root.digest).await.map_err(Fault::from)? {
+            return Err(ShelfError::Needed(index));
+        }
         self.store.make_room();
         let mut doomed = vec![(root.digest, 0_usize)];
         while let Some((digest, depth)) = doomed.pop() {

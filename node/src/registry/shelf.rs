@@ -44,6 +44,9 @@ pub enum ShelfError {
     /// What speaks about another artifact has no place of its own.
     #[error("this artifact speaks about another one and goes with that: copy that")]
     Accessory,
+    /// An index needs it.
+    #[error("the index {0} names this artifact: delete that first")]
+    Needed(protocol::Digest),
     /// The artifact has no such addition.
     #[error("an artifact of the type {0} has no such addition")]
     NoAddition(String),

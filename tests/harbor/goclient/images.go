@@ -376,6 +376,8 @@ func (w *walk) deletions(there pushed) {
 		same(t, "the code", w.admin.code(), "PRECONDITION")
 	})
 	w.step("artifact: delete", func(t *step) {
+		t.answered(w.admin, remove(there.image), 412)
+		same(t, "the code", w.admin.code(), "PRECONDITION")
 		t.answered(w.admin, remove(there.indexTag), 200)
 		t.answered(w.admin, remove(there.indexTag), 404)
 		t.answered(w.admin, remove(there.image), 200)

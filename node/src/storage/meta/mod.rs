@@ -370,6 +370,9 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
     /// The blobs a manifest of a repository pins, here or not, ascending; none when the repository does not hold it.
     fn pinned_blobs<'a>(&'a self, repository: &'a RepositoryName, manifest: &'a Digest) -> Answer<'a, Vec<Digest>>;
 
+    /// A live manifest of a repository that names another as its child, the least of them.
+    fn named_by<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<Digest>>;
+
     /// A blob as part of a repository: `None` when the repository does not link it, whoever else may.
     fn blob<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<BlobRow>>;
 

@@ -283,6 +283,10 @@ impl MetaStore for MemoryMeta {
         })
     }
 
+    fn named_by<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<Digest>> {
+        self.answer(|state| state.named_by(repository, digest))
+    }
+
     fn blob<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<BlobRow>> {
         self.answer(|state| state.blob(repository, digest))
     }

@@ -270,6 +270,10 @@ impl MetaStore for RedbMeta {
         self.read(|view| view.pinned_blobs(repository, manifest))
     }
 
+    fn named_by<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<Digest>> {
+        self.read(|view| view.named_by(repository, digest))
+    }
+
     fn blob<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<BlobRow>> {
         self.read(|view| view.blob(repository, digest))
     }
