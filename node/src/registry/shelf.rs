@@ -11,11 +11,14 @@ use crate::directory::DirectoryError;
 use crate::policy::{Permission, ProjectPermit, Resource, Sight, Verb};
 use crate::storage::meta::{
     DeletedRepository, FindRepositories, ProjectTotals, RepositoryKey, RepositoryOrder, RepositoryView, Shown, Slice,
-    Wanted,
+    Wanted, delete_in_steps,
 };
 
 /// Most bytes of what is said of a repository.
 pub const MAX_DESCRIPTION: usize = 64 * 1024;
+
+/// Tags and manifests of a repository that are deleted at once: other writes come in between.
+const STEP: usize = 200;
 
 /// Most items of one page of a listing by place.
 pub(super) const MAX_PAGE: usize = 100;
@@ -232,12 +235,17 @@ impl Registry {
         proven(permit, DELETE, name)?;
         let act = self.act(permit.actor(), request);
         self.store.make_room();
-        let deleted = self.store.meta().delete_repository(name, self.store.due(), act.clone()).await;
-        match deleted.map_err(Fault::from)? {
-            DeletedRepository::Done { .. } => {
-                self.forget_all_labels(name, &act).await;
-                Ok(())
+        let (this, gone, by) = (self.clone(), name.clone(), act.clone());
+        let work = async move {
+            let deleted = delete_in_steps(this.store.meta(), &gone, STEP, this.store.due(), &by).await;
+            if matches!(deleted, Ok(DeletedRepository::Done)) {
+                this.forget_all_labels(&gone, &by).await;
             }
+            deleted
+        };
+        // It goes on when the client hangs up meanwhile.
+        match self.scope.run("delete a repository", work).await.map_err(Fault::from)?.map_err(Fault::from)? {
+            DeletedRepository::Done | DeletedRepository::More(_) => Ok(()),
             DeletedRepository::Absent => Err(ShelfError::UnknownRepository),
             DeletedRepository::NotHome(site) => Err(ShelfError::NotHome(site)),
         }

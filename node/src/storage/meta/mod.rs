@@ -49,8 +49,8 @@ pub use intent::{
 };
 pub use protocol::view::Topic;
 pub use shelf::{
-    ArtifactOrder, ArtifactView, DeletedRepository, FindRepositories, MAX_ID, ProjectTotals, Pulled, RepositoryKey,
-    RepositoryOrder, RepositoryView, Shown, Slice, TagView, Wanted,
+    ArtifactOrder, ArtifactView, DeletedRepository, DeletedTo, FindRepositories, MAX_ID, ProjectTotals, Pulled,
+    RepositoryKey, RepositoryOrder, RepositoryView, Shown, Slice, TagView, Wanted, delete_in_steps,
 };
 
 #[cfg(test)]
@@ -550,11 +550,13 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Deletes all tags and manifests of a repository by their records, as [`MetaStore::delete_manifest`] does, and
     /// forgets it with what people said of it; with one event. Links stay until their leases end. It is not forgotten
-    /// when something in it stays: what another project of the same name holds. One transaction, as large as the
-    /// repository.
+    /// when something in it stays: what another project of the same name holds, what was pushed meanwhile. A step of it:
+    /// what follows the first of the pair, at most so many tags and manifests as the second says, in one transaction.
+    /// The first step has the event, of the repository as it is then. See [`delete_in_steps`].
     fn delete_repository<'a>(
         &'a self,
         name: &'a RepositoryName,
+        step: (&'a DeletedTo, usize),
         due: Timestamp,
         act: Act,
     ) -> Answer<'a, DeletedRepository>;

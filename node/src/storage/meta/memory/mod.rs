@@ -19,10 +19,10 @@ use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, T
 use super::author::Pen;
 use super::{
     Act, Amend, Amended, Answer, ArtifactOrder, ArtifactView, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict,
-    Counts, DecideTag, Decided, DeletedManifest, DeletedRepository, DeletedTag, Entry, Event, FindRepositories,
-    LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, ProjectTotals, PublishManifest, Published,
-    Pulled, RecordAt, Referrer, RepositoryOrder, RepositoryView, Shown, Slice, StoredManifest, TagVersion, TagView,
-    Taken, TextRoom, Topic, UnlinkedBlob, Verdict, What,
+    Counts, DecideTag, Decided, DeletedManifest, DeletedRepository, DeletedTag, DeletedTo, Entry, Event,
+    FindRepositories, LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, ProjectTotals,
+    PublishManifest, Published, Pulled, RecordAt, Referrer, RepositoryOrder, RepositoryView, Shown, Slice,
+    StoredManifest, TagVersion, TagView, Taken, TextRoom, Topic, UnlinkedBlob, Verdict, What,
 };
 
 mod collect;
@@ -538,10 +538,11 @@ impl MetaStore for MemoryMeta {
     fn delete_repository<'a>(
         &'a self,
         name: &'a RepositoryName,
+        step: (&'a DeletedTo, usize),
         due: Timestamp,
         act: Act,
     ) -> Answer<'a, DeletedRepository> {
-        self.try_answer(|state| state.delete_repository(name, due, &act))
+        self.try_answer(|state| state.delete_repository(name, step, due, &act))
     }
 
     fn shown_repositories<'a>(
