@@ -5,10 +5,6 @@ Nothing belongs here that Portolan could answer as described.
 
 # Why an answer is right, and to which operations it is given although the description does not list its status there.
 _REASONS = [
-    (501, "labels on artifacts are not kept", (
-        "POST /projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/labels",
-        "DELETE /projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/labels/{label_id}",
-    )),
     (400, "a list's q that can't be read; other lists say so", (
         "GET /quotas",
         "GET /system/purgeaudit",
