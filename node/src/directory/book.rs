@@ -4,13 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use protocol::ProjectName;
-use protocol::record::governed::{Configured, CustomRole, Entity, Group, Label, Member, MemberKey, Quota, Robot, User};
+use protocol::record::governed::{
+    Configured, CustomRole, Entity, Group, Label, LabelledKey, Member, MemberKey, Quota, Robot, User,
+};
 use protocol::record::value::{Life, Project, Settings, Value};
 use protocol::record::{Kind, MeshId, ScopeId};
 use protocol::view::Topic;
+use protocol::{Digest, ProjectName, RepositoryName};
 
 use super::draft::IdOf;
+use super::labelled::Labelled;
 use crate::storage::meta::Entry;
 
 /// An open project.
@@ -75,6 +78,7 @@ pub struct Book {
     robots: BTreeMap<(Option<ScopeId>, Arc<str>), RobotEntry>,
     robot_ids: BTreeMap<u32, (Option<ScopeId>, Arc<str>)>,
     labels: BTreeMap<u32, LabelEntry>,
+    labelled: Labelled,
     quotas: BTreeMap<ScopeId, Quota>,
     configuration: BTreeMap<Arc<str>, Configured>,
 }
@@ -101,6 +105,7 @@ impl Book {
             robots: BTreeMap::new(),
             robot_ids: BTreeMap::new(),
             labels: BTreeMap::new(),
+            labelled: Labelled::default(),
             quotas: BTreeMap::new(),
             configuration: BTreeMap::new(),
         }
@@ -164,6 +169,13 @@ impl Book {
             },
             (Kind::ROBOT, Some(name)) => self.take_robot(place, name, entry.value),
             (Kind::LABEL, Some(name)) => self.take_label(place, &name, entry.value),
+            (Kind::LABELLED, _) if !is_mesh_wide => {
+                let is_on = matches!(entry.value, Some(Value::Labelled(_)));
+                // A key speaks of repositories of the project whose scope it stands in; another's is not found by it.
+                if let Some(key) = LabelledKey::read(&key) {
+                    self.labelled.take(scope, key, is_on);
+                }
+            }
             (Kind::QUOTA, _) if !is_mesh_wide => match entry.value {
                 Some(Value::Quota(is)) => drop(self.quotas.insert(scope, is)),
                 _ => drop(self.quotas.remove(&scope)),
@@ -416,6 +428,20 @@ impl Book {
     /// The labels of a project, or of the whole mesh.
     pub fn labels(&self, scope: Option<ScopeId>) -> impl DoubleEndedIterator<Item = &LabelEntry> {
         self.labels.values().filter(move |label| label.scope == scope)
+    }
+
+    /// Which manifests have which labels.
+    #[must_use]
+    pub const fn labelled(&self) -> &Labelled {
+        &self.labelled
+    }
+
+    /// The labels on a manifest that are there and may be on it, by id: those of its project and of the whole mesh.
+    pub fn labels_on(&self, repository: &RepositoryName, digest: &Digest) -> impl Iterator<Item = &LabelEntry> {
+        let scope = self.project(&repository.project()).map(|project| project.scope);
+        let ids = scope.into_iter().flat_map(move |scope| self.labelled.on(scope, repository, digest));
+        let labels = ids.filter_map(|id| self.label(id));
+        labels.filter(move |label| label.scope.is_none() || label.scope == scope)
     }
 
     /// The quota that was set for a project; `None`: none was.

@@ -86,7 +86,8 @@ fn end_old(call: &Call) {
 /// 200 with the cookie, which no script can read and no other site's form sends along. It ends with the browser unless it
 /// is to go at once.
 fn cookie(call: &Call, id: &str, age: Option<u32>) -> Result<Response, Error> {
-    let secure = if call.base().starts_with("https://") { "; Secure" } else { "" };
+    // Over TLS whatever the public URL says, and behind a proxy that ends TLS by that URL.
+    let secure = if call.origin.tls || call.base().starts_with("https://") { "; Secure" } else { "" };
     let age = age.map_or_else(String::new, |seconds| format!("; Max-Age={seconds}"));
     let text = format!("{SESSION_COOKIE}={id}; Path=/; HttpOnly; SameSite=Lax{secure}{age}");
     let mut value = HeaderValue::try_from(text).map_err(Error::internal)?;

@@ -130,6 +130,15 @@ impl ProjectSight {
 #[derive(Debug)]
 pub struct AdminPermit {
     actor: Actor,
+    holder: Kind,
+}
+
+impl AdminPermit {
+    /// Whether what it proves is so by another book.
+    #[must_use]
+    pub fn holds_in(&self, book: &Book) -> bool {
+        rights::is_administrator(book, self.holder)
+    }
 }
 
 /// Proof that someone may make projects.

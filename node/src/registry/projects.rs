@@ -43,10 +43,19 @@ pub(super) fn still(book: &Book, permit: &ProjectPermit) -> Result<(), Directory
     if permit.holds_in(book) {
         Ok(())
     } else if permit.is_of_open(book) {
-        Err(DirectoryError::Refused("this account may not do this any more".into()))
+        Err(not_any_more())
     } else {
         Err(DirectoryError::Absent("project"))
     }
+}
+
+/// As [`still`], of who administers the system.
+pub(super) fn still_administers(book: &Book, permit: &AdminPermit) -> Result<(), DirectoryError> {
+    if permit.holds_in(book) { Ok(()) } else { Err(not_any_more()) }
+}
+
+fn not_any_more() -> DirectoryError {
+    DirectoryError::Refused("this account may not do this any more".into())
 }
 
 impl NewProject {
@@ -115,21 +124,11 @@ impl Registry {
     ) -> Result<(), DirectoryError> {
         self.store.make_room();
         let act = self.act(permit.actor(), request);
-        self.directory.change(&act, |draft| draft.delete_project(name, true)).await
-    }
-
-    /// Opens again the project of this name that was deleted last.
-    ///
-    /// # Errors
-    /// [`DirectoryError`].
-    pub async fn undelete_project(
-        &self,
-        permit: &AdminPermit,
-        name: &ProjectName,
-        request: &Arc<str>,
-    ) -> Result<(), DirectoryError> {
-        let act = self.act(permit.actor(), request);
-        self.directory.change(&act, |draft| draft.undelete_project(name)).await
+        let delete = self.directory.change(&act, |draft| {
+            still_administers(draft.book, permit)?;
+            draft.delete_project(name, true)
+        });
+        delete.await
     }
 
     /// The projects someone may see and `wants`, by name. Asks what is wanted first: it costs less than what may be seen.

@@ -121,6 +121,8 @@ kinds! {
     TRUST_KEY = 33, "trust-key", Some(Action::Administer);
     /// Where to tell of events.
     WEBHOOK = 34, "webhook", Some(Action::Administer);
+    /// A label on a manifest of a repository.
+    LABELLED = 35, "labelled", Some(Action::Administer);
 }
 
 impl Kind {

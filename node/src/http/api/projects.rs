@@ -13,6 +13,7 @@ use super::table::Operation as Op;
 use crate::http::Response;
 use crate::http::error::Error;
 
+pub(super) use labels::show as show_label;
 pub(super) use project::show as shown_project;
 
 /// Answers the operations of this file.
@@ -25,6 +26,8 @@ pub(super) async fn answer(operation: Op, ask: &mut Ask<'_>) -> Result<Response,
         Op::GetProject => project::get(ask).await,
         Op::UpdateProject => project::update(ask).await,
         Op::DeleteProject => project::delete(ask).await,
+        Op::DeleteFullProject => project::delete_full(ask).await,
+        Op::UndeleteProject => project::undelete(ask).await,
         Op::GetProjectDeletable => project::deletable(ask).await,
         Op::GetProjectSummary => project::summary(ask).await,
         Op::ListProjectMetadatas => metadata::list(ask),

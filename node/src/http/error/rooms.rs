@@ -327,9 +327,11 @@ impl From<ShelfError> for Error {
                 Self::bad("BAD_REQUEST", message)
             }
             ShelfError::NotHome(_) | ShelfError::TagExists(_) => Self::new(StatusCode::CONFLICT, "CONFLICT", message),
+            ShelfError::Needed(_) => Self::new(StatusCode::PRECONDITION_FAILED, "PRECONDITION", message),
             ShelfError::Accessory => Self::new(StatusCode::FORBIDDEN, "DENIED", message),
             ShelfError::Manifest(ManifestError::Unknown) => Self::absent("NOT_FOUND", message),
             ShelfError::Manifest(error) => error.into(),
+            ShelfError::Directory(error) => error.into(),
             ShelfError::Unproven(_) => Self::internal(message),
             ShelfError::Fault(fault) => fault.into(),
         }

@@ -5,6 +5,7 @@ mod audit;
 mod bodies;
 mod connections;
 mod content;
+mod labelled;
 mod login;
 mod matrix;
 mod operation;
@@ -14,6 +15,7 @@ mod projects;
 mod sessions;
 mod settings;
 mod shelf;
+mod undelete;
 
 use std::sync::Arc;
 use std::time::Duration;

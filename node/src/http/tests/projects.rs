@@ -267,12 +267,12 @@ async fn a_role_is_given_by_who_administers_the_project_or_may_as_much() {
         edge.person(name).await;
     }
     edge.project("shop", false).await;
-    edge.member("shop", "chief", 1).await;
+    let chief = edge.member("shop", "chief", 1).await;
     // A role of the installation's own that may name members, and little else.
     let registry = &edge.app.parts.registry;
     let at = edge.app.parts.clock.now();
     let act = Act { actor: "test".into(), at, request: "test".into(), via: Via::default() };
-    let held = ["project:read", "member:create", "member:update", "member:list", "member:read"];
+    let held = ["project:read", "member:create", "member:update", "member:delete", "member:list", "member:read"];
     let permissions: std::collections::BTreeSet<String> = held.iter().map(ToString::to_string).collect();
     let role =
         registry.directory().change(&act, |draft| draft.put_role("clerk", permissions.clone(), "")).await.unwrap();
@@ -283,6 +283,10 @@ async fn a_role_is_given_by_who_administers_the_project_or_may_as_much() {
         assert_eq!(edge.by("eve", "POST", path, &give(role)).await.status, 403, "{role}");
         assert_eq!(edge.by("eve", "PUT", &format!("{path}/{eve}"), &json!({ "role_id": role })).await.status, 403);
     }
+    let (above, clerk) = (format!("{path}/{chief}"), json!({ "role_id": role }));
+    assert_eq!(edge.by("eve", "PUT", &above, &clerk).await.status, 403, "nobody lowers who may do more");
+    assert_eq!(edge.by("eve", "DELETE", &above, &Value::Null).await.status, 403, "nor removes them");
+    assert_eq!(edge.get_by("admin", &above).await.json()["role_id"], 1);
     let ann = located(&edge.by("eve", "POST", path, &give(role)).await);
     assert_eq!(edge.get_by("eve", &format!("{path}/{ann}")).await.json()["role_name"], "clerk");
     for role in [5, 2, 1, role] {

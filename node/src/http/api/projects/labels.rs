@@ -20,7 +20,7 @@ const fn on_labels(verb: Verb) -> Permission {
     Permission::new(Resource::Label, verb)
 }
 
-fn show(label: &LabelEntry, project: Option<u32>) -> Label {
+pub(crate) fn show(label: &LabelEntry, project: Option<u32>) -> Label {
     let is = &label.is;
     Label {
         id: is.id.into(),

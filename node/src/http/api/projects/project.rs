@@ -11,6 +11,7 @@ use crate::directory::{Book, ProjectChange, ProjectEntry};
 use crate::http::Response;
 use crate::http::api::ask::{Ask, refused};
 use crate::http::api::error;
+use crate::http::api::model::mesh::Undeleted;
 use crate::http::api::model::project::{
     CveAllowlist, CveAllowlistItem, Project, ProjectDeletable, ProjectMetadata, ProjectReq, ProjectSummary,
     ProjectSummaryQuota,
@@ -291,6 +292,23 @@ pub(super) async fn update(ask: &mut Ask<'_>) -> Result<Response, Error> {
 pub(super) async fn delete(ask: &Ask<'_>) -> Result<Response, Error> {
     ask.call.registry().delete_project(ask.project()?, &ask.call.id).await?;
     Ok(Ask::done())
+}
+
+/// The project of a path that also names such as are not there.
+fn named(ask: &Ask<'_>) -> Result<ProjectName, Error> {
+    let name = ask.matched.param("project_name").unwrap_or_default();
+    name.parse().map_err(|_| error::not_found("project"))
+}
+
+pub(super) async fn delete_full(ask: &Ask<'_>) -> Result<Response, Error> {
+    ask.call.registry().delete_full_project(ask.administrator()?, &named(ask)?, &ask.call.id).await?;
+    Ok(Ask::done())
+}
+
+pub(super) async fn undelete(ask: &Ask<'_>) -> Result<Response, Error> {
+    let (permit, name) = (ask.administrator()?, named(ask)?);
+    let back = Box::pin(ask.call.registry().undelete_project(permit, &name, &ask.call.id)).await?;
+    Ask::json(&Undeleted { manifests: number(back.manifests), lost: number(back.lost) })
 }
 
 pub(super) async fn deletable(ask: &Ask<'_>) -> Result<Response, Error> {

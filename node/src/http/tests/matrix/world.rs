@@ -175,6 +175,9 @@ impl World {
                 quota: None,
                 nonce: [project.as_bytes()[0]; 16],
             };
+            // Deleted with all that was in it, it comes back with all of it: robots and members have their old numbers.
+            let back = directory(&self.edge).change(&act(), |draft| draft.undelete_project(&name(project))).await;
+            assert!(matches!(back, Ok(()) | Err(DirectoryError::Exists(_) | DirectoryError::Absent(_))), "{back:?}");
             self.make(project, |draft| there(draft.create_project(&new))).await;
             let change = ProjectChange { public: Some(project == "open"), ..ProjectChange::default() };
             self.make(project, |draft| draft.change_project(&name(project), &change)).await;

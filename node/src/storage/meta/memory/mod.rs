@@ -19,10 +19,10 @@ use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, T
 use super::author::Pen;
 use super::{
     Act, Amend, Amended, Answer, ArtifactOrder, ArtifactView, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict,
-    Counts, DecideTag, Decided, DeletedManifest, DeletedRepository, DeletedTag, Entry, Event, FindRepositories,
-    LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, ProjectTotals, PublishManifest, Published,
-    Pulled, RecordAt, Referrer, RepositoryOrder, RepositoryView, Shown, Slice, StoredManifest, TagVersion, TagView,
-    Taken, TextRoom, Topic, UnlinkedBlob, Verdict, What,
+    Counts, DecideTag, Decided, DeletedManifest, DeletedRepository, DeletedTag, DeletedTo, Entry, Event,
+    FindRepositories, LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, ProjectTotals,
+    PublishManifest, Published, Pulled, RecordAt, Referrer, RepositoryOrder, RepositoryView, Shown, Slice,
+    StoredManifest, TagVersion, TagView, Taken, TextRoom, Topic, UnlinkedBlob, Verdict, What,
 };
 
 mod collect;
@@ -283,6 +283,10 @@ impl MetaStore for MemoryMeta {
         })
     }
 
+    fn named_by<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<Digest>> {
+        self.answer(|state| state.named_by(repository, digest))
+    }
+
     fn blob<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<BlobRow>> {
         self.answer(|state| state.blob(repository, digest))
     }
@@ -534,10 +538,11 @@ impl MetaStore for MemoryMeta {
     fn delete_repository<'a>(
         &'a self,
         name: &'a RepositoryName,
+        step: (&'a DeletedTo, usize),
         due: Timestamp,
         act: Act,
     ) -> Answer<'a, DeletedRepository> {
-        self.try_answer(|state| state.delete_repository(name, due, &act))
+        self.try_answer(|state| state.delete_repository(name, step, due, &act))
     }
 
     fn shown_repositories<'a>(
