@@ -71,7 +71,7 @@ fn fits(filter: &Filter, entry: &Entry) -> bool {
     filter.operations.as_ref().is_none_or(|these| these.contains(&told.operation))
         && filter.kinds.as_ref().is_none_or(|these| these.contains(&told.kind))
         && filter.resource.as_ref().is_none_or(|text| text.fits(&told.resource))
-        && filter.username.as_ref().is_none_or(|text| text.fits(&act.actor.to_string()))
+        && filter.username.as_ref().is_none_or(|text| text.fits(&act.actor))
         && filter.since.is_none_or(|since| act.at >= since)
         && filter.until.is_none_or(|until| act.at <= until)
         && filter.succeeded.is_none_or(|succeeded| succeeded == (told.outcome == Outcome::Done))
