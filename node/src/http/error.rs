@@ -1,5 +1,5 @@
 //! An error as a client sees it: a status, OCI error codes, words a person can act on. What each error of the rooms becomes
-//! stands in [`rooms`]. No state.
+//! stands in `rooms`. No state.
 //!
 //! The client gets a code and what to do; the cause goes to the log under the request id and nowhere else.
 

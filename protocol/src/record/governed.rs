@@ -239,7 +239,7 @@ mod tests {
         let digest = Digest::sha256(b"x");
         let key = LabelledKey { repository: "library/app".parse().unwrap(), digest, label: 7 };
         assert_eq!(LabelledKey::read(&key.to_key()), Some(key.clone()));
-        for bad in ["", "library/app", "app@x\07"] {
+        for bad in ["", "library/app", "app@x\x007"] {
             assert_eq!(LabelledKey::read(&RecordKey::named(bad)), None, "{bad}");
         }
         for bad in

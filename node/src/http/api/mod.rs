@@ -25,7 +25,7 @@ pub(crate) mod table;
 
 /// What a path below `/api/v2.0` is to this node: the template it fits, and what each variable segment of that holds,
 /// decoded; `None` when nothing is there. For who holds the reading of paths against hostile ones: handlers get this, and
-/// a route's right, by [`dispatch`].
+/// a route's right, by `dispatch`.
 #[must_use]
 pub fn path_of(method: &str, path: &str) -> Option<(&'static str, Vec<(&'static str, String)>)> {
     let matched = route::find(&method.parse().ok()?, path).ok()?;
