@@ -84,7 +84,7 @@ impl Directory {
     /// # Errors
     /// [`MetaError`].
     pub async fn open(store: Arc<Store>, scope: Scope) -> Result<Arc<Self>, MetaError> {
-        let mesh = MeshId::of(&store.meta().author());
+        let mesh = MeshId::of(&store.meta().root());
         let mut book = Book::new(mesh);
         for of in IdOf::ALL {
             if let Some(bytes) = store.meta().local(of.local()).await? {

@@ -65,7 +65,7 @@ struct Checking<'a> {
 /// # Errors
 /// [`MetaError`] when something can't be read.
 pub async fn rows_follow_records(meta: &dyn MetaStore) -> Result<Report, MetaError> {
-    let trust = Trust::evaluate(meta.author(), []);
+    let trust = Trust::evaluate(meta.root(), []);
     let mut checking = Checking {
         meta,
         trust,
@@ -92,12 +92,14 @@ impl Checking<'_> {
             let Listing { items, more } = self.meta.records(after, PAGE).await?;
             after = items.last().map(RecordAt::of);
             let life = |held: &Held| held.record.body().map(|body| (held.record.author(), body.position.incarnation));
-            lives.extend(items.iter().map(life));
+            // A root that is no node pushes nothing.
+            let (root, author) = (self.meta.root(), self.meta.author());
+            lives.extend(items.iter().filter(|held| root == author || held.record.author() != root).map(life));
             let is_act = |held: &Held| self.trust.bearing(&held.record, held.value.as_deref()) != Bearing::None;
             acts.extend(items.into_iter().filter(is_act));
             if !more {
-                self.alone = acts.is_empty() && lives.len() < 2;
-                self.trust = Trust::evaluate(self.meta.author(), &acts);
+                self.alone = lives.len() < 2;
+                self.trust = Trust::evaluate(self.meta.root(), &acts);
                 return Ok(());
             }
         }

@@ -40,7 +40,7 @@ use protocol::record::{Held, HybridTime, Kind, RecordId, ScopeId};
 use protocol::{ContentRoot, Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use author::Author;
+pub use author::{Author, Membership};
 pub use entry::{Amend, Amended, Entry, Write};
 pub use event::{Event, Governed, GovernedKind, Operation, What};
 pub use intent::{
@@ -530,7 +530,10 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
         digest: &'a Digest,
     ) -> Answer<'a, Option<MediaType>>;
 
-    /// Who signs what is said here: the root of this node's own mesh.
+    /// The root of the mesh this node is in.
+    fn root(&self) -> NodeKey;
+
+    /// Who signs what is said here.
     fn author(&self) -> NodeKey;
 
     /// Every record here, in the order of [`RecordAt`], after one.

@@ -63,7 +63,7 @@ impl Default for State {
     fn default() -> Self {
         let author = nobody();
         let pen = author.take_up(HybridTime::default());
-        let trust = Trust::evaluate(author.key(), std::iter::empty());
+        let trust = Trust::evaluate(author.membership().root, std::iter::empty());
         let view = View::new(author.mesh(), InMemory::default());
         Self {
             author,
@@ -99,7 +99,7 @@ impl Entropy for Counted {
 
 /// An author anyone could be, the same one each time.
 pub(crate) fn nobody() -> Author {
-    Author::new(NodeSecret::from_seed([7; 32]), Arc::new(Counted::default()))
+    Author::root(NodeSecret::from_seed([7; 32]), Arc::new(Counted::default()))
 }
 
 #[derive(Debug, Default)]
@@ -502,6 +502,10 @@ impl MetaStore for MemoryMeta {
         digest: &'a Digest,
     ) -> Answer<'a, Option<MediaType>> {
         self.answer(|state| state.deleted_manifest(repository, digest))
+    }
+
+    fn root(&self) -> NodeKey {
+        self.state().author.membership().root
     }
 
     fn author(&self) -> NodeKey {

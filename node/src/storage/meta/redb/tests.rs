@@ -21,7 +21,7 @@ const SNAPSHOTS: &str = "/data/snapshots";
 
 /// The author of the tests, whose random numbers are others with each start.
 fn author() -> Author {
-    Author::new(NodeSecret::from_seed([7; 32]), Arc::new(crate::world::RealEntropy))
+    Author::root(NodeSecret::from_seed([7; 32]), Arc::new(crate::world::RealEntropy))
 }
 
 struct Node {
@@ -524,7 +524,7 @@ async fn records_of_another_node_are_not_gone_on_with() {
         cache: 1 << 20,
         sync: true,
         health: Health::new(),
-        author: Author::new(secret, Arc::new(crate::world::RealEntropy)),
+        author: Author::root(secret, Arc::new(crate::world::RealEntropy)),
         scope: Scope::new(),
     };
     match RedbMeta::open(options).map(|_| ()) {
