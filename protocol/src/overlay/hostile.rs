@@ -7,68 +7,122 @@ use crate::identity::NodeKey;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A region of thirty captured and twenty-five honest sites, and three of twenty-five honest ones.
-fn attacked(captured: usize, guarded: bool, seed: u8) -> Town {
-    let places = (0..130).map(|n| place(if n < 55 { "r0" } else { ["r1", "r2", "r3"][n % 3] })).collect();
-    let mut town = Town::new(places, seed, guarded);
-    (0..captured).for_each(|site| town.actors[site] = Actor::Captured);
-    (captured..30).for_each(|site| town.fall(site));
-    town.run(10 * MINUTE);
-    // Honest ones restart, into the crowd.
-    for site in (30..130).step_by(3) {
-        town.fall(site);
-        town.rise(site);
-        town.run(Duration::from_secs(10));
+/// A region of captured and honest sites, and three of honest ones.
+struct Attack {
+    captured: usize,
+    beside: usize,
+    elsewhere: usize,
+    guard: Guard,
+    seed: u8,
+}
+
+impl Attack {
+    const FULL: Self = Self { captured: 30, beside: 25, elsewhere: 75, guard: Guard::Full, seed: 1 };
+    /// In the same proportion.
+    const SMALL: Self = Self { captured: 18, beside: 15, elsewhere: 45, guard: Guard::Full, seed: 1 };
+
+    /// Lets it go on for a time, and on while honest ones restart into the crowd.
+    fn settle(&self, time: Duration) -> Town {
+        let here = self.captured + self.beside;
+        let places = (0..here + self.elsewhere)
+            .map(|n| place(if n < here { "r0" } else { ["r1", "r2", "r3"][n % 3] }))
+            .collect();
+        let mut town = Town::guarded(places, self.seed, self.guard);
+        (0..self.captured).for_each(|site| town.actors[site] = Actor::Captured);
+        town.run(time);
+        for site in (self.captured..here + self.elsewhere).step_by(3) {
+            town.fall(site);
+            town.rise(site);
+            town.run(5 * SECOND);
+        }
+        town.run(time / 2);
+        town
     }
-    town.run(10 * MINUTE);
-    town
+
+    /// Honest neighbours, those the site chose, all.
+    fn holds(&self, town: &Town, site: usize) -> (usize, usize, usize) {
+        let held = town.neighbours(site);
+        let honest = held.iter().filter(|(peer, _)| *peer >= self.captured).count();
+        let own = held.iter().filter(|(_, held)| held.origin == Origin::Chosen).count();
+        (honest, own, held.len())
+    }
+
+    /// In how many minutes of these an honest site had no honest neighbour, summed over sites, and in how many the honest
+    /// ones were in parts.
+    fn watch(&self, town: &mut Town, minutes: usize) -> (usize, usize) {
+        let (mut cut_off, mut broken) = (0, 0);
+        for _ in 0..minutes {
+            town.run(MINUTE);
+            cut_off += town.honest().into_iter().filter(|site| self.holds(town, *site).0 == 0).count();
+            broken += usize::from(parts(town, &town.honest()) > 1);
+        }
+        (cut_off, broken)
+    }
+
+    /// The guard holds: nobody is cut off in any minute.
+    fn fails(&self, settle: Duration, minutes: usize) {
+        let mut town = self.settle(settle);
+        assert_eq!(self.watch(&mut town, minutes), (0, 0), "sites cut off, minutes in parts");
+        let here = self.captured + self.beside;
+        for site in town.honest() {
+            let (honest, own, all) = self.holds(&town, site);
+            // One may have been pushed out just now, and its slot be lent or empty.
+            assert!(own >= 4 && all <= 12, "{site} chose {own} of {all}");
+            assert!(site < here || honest >= 2, "{site} has {honest} honest ones of {all}");
+        }
+        let remembered = town.honest().into_iter().map(|site| town.overlay(site).door.len()).max();
+        assert!(remembered <= Some(MAX_TURNED_AWAY));
+        assert!(town.faults.iter().all(|(_, by, _)| *by < self.captured), "{:?}", town.faults);
+    }
 }
 
-fn holds(town: &Town, site: usize) -> (usize, usize, usize) {
-    let held = town.neighbours(site);
-    let honest = held.iter().filter(|(peer, _)| *peer >= 30).count();
-    let own = held.iter().filter(|(_, held)| held.origin == Origin::Chosen).count();
-    (honest, own, held.len())
-}
-
-// Known gap: honest sites of the captured region ask for the same slots as the captured, who ask more often. One of
-// twenty-five was cut off in this run (1 of 100 in all); the bound below shows that, and is not what is wished for.
 #[test]
-fn thirty_captured_sites_of_one_region_take_over_no_site_of_another() {
-    let town = attacked(30, true, 1);
-    let mut cut_off = 0;
-    for site in town.honest() {
-        let (honest, own, all) = holds(&town, site);
-        assert!(own >= 5 && all <= 12, "{site} chose {own} of {all}");
-        assert!(site < 55 || honest >= 2, "{site} has {honest} honest ones of {all}");
-        cut_off += usize::from(honest == 0);
+fn captured_sites_that_ask_each_second_cut_off_nobody() {
+    for seed in [1, 2] {
+        Attack { seed, ..Attack::SMALL }.fails(10 * MINUTE, 5);
     }
-    assert!(cut_off <= 2, "{cut_off} of the captured region");
-    let parts = parts(&town, &town.honest());
-    assert_eq!(parts, 1 + cut_off, "all others hold together without the captured");
-    assert!(town.faults.iter().all(|(_, by, _)| *by < 30), "{:?}", town.faults);
+}
+
+#[test]
+#[ignore = "long suite"]
+fn thirty_captured_sites_that_ask_each_second_cut_off_nobody() {
+    for seed in [1, 2] {
+        Attack { seed, ..Attack::FULL }.fails(30 * MINUTE, 20);
+    }
+}
+
+#[test]
+fn where_places_go_to_who_comes_first_they_do() {
+    let attack = Attack { guard: Guard::FirstCome, ..Attack::SMALL };
+    let mut town = attack.settle(10 * MINUTE);
+    let (cut_off, broken) = attack.watch(&mut town, 5);
+    println!("{cut_off} sites cut off, {broken} minutes in parts");
+    assert!(cut_off > 0 && broken > 0);
 }
 
 #[test]
 fn one_captured_site_takes_one_place() {
-    let town = attacked(1, true, 3);
+    let attack = Attack { captured: 1, beside: 15, seed: 3, ..Attack::SMALL };
+    let town = attack.settle(10 * MINUTE);
     assert_eq!(parts(&town, &town.honest()), 1);
     for site in town.honest() {
-        let (honest, own, all) = holds(&town, site);
+        let (honest, own, all) = attack.holds(&town, site);
         assert!(honest + 1 >= all && own >= 5);
     }
 }
 
 #[test]
-fn without_the_guard_they_do() {
-    let town = attacked(30, false, 1);
-    let lost = town.honest().into_iter().filter(|site| holds(&town, *site).0 < 2).count();
-    println!("{lost} of 100 taken over");
-    assert!(lost > 25, "{lost}");
+fn without_reserves_they_take_over_sites_of_other_regions() {
+    let attack = Attack { guard: Guard::Off, ..Attack::SMALL };
+    let town = attack.settle(5 * MINUTE);
+    let honest = town.honest();
+    let lost = honest.iter().filter(|site| attack.holds(&town, **site).0 < 2).count();
+    println!("{lost} of {} taken over", honest.len());
+    assert!(lost * 4 > honest.len(), "{lost}");
 }
 
 fn pair() -> (Town, NodeKey) {
-    let mut town = Town::new(vec![place("one"); 3], 4, true);
+    let mut town = Town::new(vec![place("one"); 3], 4);
     town.run(MINUTE);
     let peer = town.book.keys[1];
     (town, peer)
@@ -112,7 +166,7 @@ fn a_flood_is_cut_off_and_its_answers_are_bounded() {
 #[test]
 fn connections_that_say_nothing_are_few_and_do_not_last() {
     let places = (0..200).map(|_| place("one")).collect();
-    let mut town = Town::new(places, 5, true);
+    let mut town = Town::new(places, 5);
     (1..200).for_each(|site| town.fall(site));
     let keys = town.book.keys.clone();
     for key in &keys[1..] {
@@ -124,27 +178,35 @@ fn connections_that_say_nothing_are_few_and_do_not_last() {
 }
 
 #[test]
-fn alone_pushes_out_one_that_asked_once_a_minute_and_never_one_that_was_chosen() {
-    let places = (0..40).map(|_| place("one")).collect();
-    let mut town = Town::new(places, 6, true);
+fn asking_again_gains_nothing_and_never_pushes_out_one_that_was_chosen() {
+    let places = (0..60).map(|_| place("one")).collect();
+    let mut town = Town::new(places, 6);
     town.run(10 * MINUTE);
-    let site = (0..40).find(|site| town.neighbours(*site).len() >= 9).unwrap();
-    let own = |town: &Town| holds(town, site).1;
-    let chosen = own(&town);
-    let strangers: Vec<NodeKey> = (0..40)
+    let site = (0..60).find(|site| town.neighbours(*site).len() >= 9).unwrap();
+    let chosen = |town: &Town| town.neighbours(site).iter().filter(|(_, held)| held.origin == Origin::Chosen).count();
+    let own = chosen(&town);
+    let strangers: Vec<NodeKey> = (0..60)
         .filter(|peer| *peer != site && town.neighbours(site).iter().all(|(held, _)| held != peer))
         .map(|peer| town.book.keys[peer])
         .collect();
-    let (mut yes, mut downs) = (0, 0);
-    for key in strangers {
-        town.with(site, |overlay, now, roster| {
-            let mut effects = overlay.connected(key, false, now, roster);
-            effects.extend(overlay.receive(key, &Message::Ask(Why::Alone).encode(), now, roster));
-            yes += effects.iter().filter(|effect| **effect == Effect::Up(key)).count();
-            downs += effects.iter().filter(|effect| matches!(effect, Effect::Down(_))).count();
-            effects
-        });
+    let mut let_in = Vec::new();
+    for round in 0..20 {
+        let before = let_in.len();
+        for key in &strangers {
+            if town.overlay(site).neighbours().any(|(held, _)| held == key) {
+                continue;
+            }
+            town.with(site, |overlay, now, roster| {
+                let mut effects = overlay.connected(*key, false, now, roster);
+                effects.extend(overlay.receive(*key, &Message::Ask(Why::Alone).encode(), now, roster));
+                let_in.extend(effects.iter().filter(|effect| **effect == Effect::Up(*key)).map(|_| *key));
+                if !effects.contains(&Effect::Up(*key)) {
+                    effects.extend(overlay.closed(*key, now, roster));
+                }
+                effects
+            });
+        }
+        assert!(round == 0 || let_in.len() == before, "{round}");
     }
-    assert_eq!((downs, own(&town)), (1, chosen));
-    assert!(yes <= 12 - 8 + 1, "{yes}");
+    assert_eq!(chosen(&town), own);
 }

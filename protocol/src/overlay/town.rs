@@ -56,9 +56,18 @@ impl Roster for View<'_> {
 
 pub(super) enum Actor {
     Honest(Box<Overlay>),
-    /// Asks everybody all the time, says yes to everything, and knows nobody but its own.
+    /// Asks everybody each second, says yes to everything, and knows nobody but its own.
     Captured,
     Down,
+}
+
+/// What of the sites' guards is on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Guard {
+    Full,
+    /// Places for those that ask go to who comes first, and to who says it is alone.
+    FirstCome,
+    Off,
 }
 
 #[derive(Debug)]
@@ -88,7 +97,7 @@ pub(super) struct Town {
     up: BTreeSet<(usize, usize)>,
     count: u64,
     slots: Vec<Slots>,
-    guarded: bool,
+    guard: Guard,
 }
 
 pub(super) fn place(region: &str) -> Place {
@@ -96,7 +105,11 @@ pub(super) fn place(region: &str) -> Place {
 }
 
 impl Town {
-    pub(super) fn new(places: Vec<Place>, seed: u8, guarded: bool) -> Self {
+    pub(super) fn new(places: Vec<Place>, seed: u8) -> Self {
+        Self::guarded(places, seed, Guard::Full)
+    }
+
+    pub(super) fn guarded(places: Vec<Place>, seed: u8, guard: Guard) -> Self {
         let count = places.len();
         let keys: Vec<NodeKey> =
             (0..count).map(|n| NodeKey(*blake3::hash(&[&n.to_le_bytes()[..], &[seed]].concat()).as_bytes())).collect();
@@ -122,7 +135,7 @@ impl Town {
             up: BTreeSet::new(),
             count: 0,
             slots,
-            guarded,
+            guard,
         };
         (0..count).for_each(|site| town.rise(site));
         town
@@ -140,7 +153,11 @@ impl Town {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.draw.bits().to_le_bytes());
         let slots = self.slots[site];
-        let mut overlay = if self.guarded { Overlay::new(slots, seed) } else { Overlay::unguarded(slots, seed) };
+        let mut overlay = match self.guard {
+            Guard::Full => Overlay::new(slots, seed),
+            Guard::FirstCome => Overlay::first_come(slots, seed),
+            Guard::Off => Overlay::unguarded(slots, seed),
+        };
         overlay.recall(self.remembered[site].clone());
         self.actors[site] = Actor::Honest(Box::new(overlay));
     }
@@ -208,11 +225,9 @@ impl Town {
             self.happen(event);
         }
         self.now = end;
-        let lost: Vec<_> = self
-            .connections
-            .keys()
-            .copied()
-            .collect::<Vec<_>>()
+        let is_calm = self.cut.is_empty() && self.loss == 0;
+        let all: Vec<_> = if is_calm { Vec::new() } else { self.connections.keys().copied().collect() };
+        let lost: Vec<_> = all
             .into_iter()
             .filter(|(a, b)| !self.can_reach(*a, *b) || self.loss > 0 && self.draw.below(self.loss) == 0)
             .collect();
@@ -227,8 +242,7 @@ impl Town {
                     let effects = overlay.tick(self.now, &View(&self.book, site));
                     self.carry_out(site, effects);
                 }
-                Actor::Captured if (self.now.as_secs() as usize + site).is_multiple_of(5) => self.pester(site),
-                Actor::Captured => {}
+                Actor::Captured => self.pester(site),
                 Actor::Down => {}
             }
         }
