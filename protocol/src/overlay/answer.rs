@@ -7,6 +7,7 @@ use super::link::{Aim, Origin, State, Tally};
 use super::machine::{Effect, Fault, Overlay};
 use super::message::{Message, Why};
 use super::passive::{Entry, Source};
+use super::slots::Kind;
 use super::{MAX_OTHERS, MAX_SHUFFLE};
 use crate::identity::NodeKey;
 use crate::roster::Roster;
@@ -21,6 +22,7 @@ impl Overlay {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Fault> {
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
+        let is_lan = link.kind == Kind::Lan;
         match (message, link.state) {
             (Message::Ask(_), State::Neighbour(_)) => effects.push(Effect::Send(peer, Message::Yes.encode())),
             // Each asked the other: both want it, and the question is the answer.
@@ -32,7 +34,9 @@ impl Overlay {
             (Message::Yes, State::Neighbour(_)) => {}
             (Message::No(others), State::Asking(aim)) => {
                 self.leave(&peer, effects);
-                let did = if aim == Aim::Audience { Did::RefusedAudience } else { Did::Refused };
+                // Those behind one uplink are few, and do not turn each other away for long.
+                let is_soon = aim == Aim::Audience || is_lan;
+                let did = if is_soon { Did::RefusedAudience } else { Did::Refused };
                 self.away.failed(peer, did, now, &mut self.draw);
                 self.audiences_at = Duration::ZERO;
                 self.hear(peer, others, roster);
@@ -147,7 +151,8 @@ impl Overlay {
             None if is_early => Message::No(Vec::new()),
             None => Message::No(self.sample(MAX_OTHERS, &peer)),
         };
-        if origin.is_none() {
+        let is_lan = self.links.get(&peer).is_some_and(|link| link.kind == Kind::Lan);
+        if origin.is_none() && !is_lan {
             self.door.turn_away(peer, now);
         }
         effects.push(Effect::Send(peer, answer.encode()));

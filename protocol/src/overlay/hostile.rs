@@ -93,7 +93,7 @@ fn thirty_captured_sites_that_ask_each_second_cut_off_nobody() {
 
 #[test]
 fn where_places_go_to_who_comes_first_they_do() {
-    let attack = Attack { guard: Guard::FirstCome, ..Attack::SMALL };
+    let attack = Attack { guard: Guard::FirstCome, ..Attack::FULL };
     let mut town = attack.settle(10 * MINUTE);
     let (cut_off, broken) = attack.watch(&mut town, 5);
     println!("{cut_off} sites cut off, {broken} minutes in parts");
@@ -113,8 +113,8 @@ fn one_captured_site_takes_one_place() {
 
 #[test]
 fn without_reserves_they_take_over_sites_of_other_regions() {
-    let attack = Attack { guard: Guard::Off, ..Attack::SMALL };
-    let town = attack.settle(5 * MINUTE);
+    let attack = Attack { guard: Guard::Off, ..Attack::FULL };
+    let town = attack.settle(10 * MINUTE);
     let honest = town.honest();
     let lost = honest.iter().filter(|site| attack.holds(&town, **site).0 < 2).count();
     println!("{lost} of {} taken over", honest.len());
