@@ -5,11 +5,13 @@
 //! and the network are inputs, described as traits in [`seam`] and implemented elsewhere. A test on this crate's
 //! dependency tree and the lints in `protocol/.clippy.toml` keep it so.
 
+pub mod broadcast;
 pub mod byte_range;
 pub mod canonical;
 pub mod descriptor;
 pub mod digest;
 pub mod draw;
+pub mod holdings;
 pub mod identity;
 pub mod json;
 pub mod ledger;
@@ -17,11 +19,13 @@ pub mod manifest;
 pub mod media_type;
 pub mod name;
 pub mod overlay;
+pub mod presence;
 pub mod reconcile;
 pub mod record;
 pub mod reference;
 pub mod roster;
 pub mod seam;
+pub mod signed;
 pub mod time;
 pub mod tree;
 pub mod trust;

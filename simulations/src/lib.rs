@@ -9,6 +9,7 @@ pub mod clock;
 pub mod disk;
 pub mod event_log;
 pub mod faults;
+pub mod fleet;
 pub mod invariants;
 pub mod machine;
 pub mod network;

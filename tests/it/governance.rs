@@ -371,3 +371,78 @@ fn secrets_planted_everywhere_show_nowhere() {
         }
     }
 }
+
+#[test]
+fn the_command_line_says_why_someone_is_denied() {
+    let node = TestNode::plain();
+    let admin = node.admin();
+    push::project(&admin, "shop", false);
+    push::image(&admin, "shop/app", "1", "app");
+    let ann = person(&admin, "ann");
+    let why = |action: &str| {
+        let arguments = ["why", "denied", "shop/app:1", "--as", "ann", "--action", action, "--output", "json"];
+        let finished = node.cli(&arguments);
+        let told: Value = serde_json::from_str(&finished.stdout()).expect("JSON");
+        (finished.code(), told["allowed"].clone(), told["steps"].to_string())
+    };
+    let asked = |action: &str| {
+        let target = format!("/api/v2.0/mesh/why?action={action}&image=shop/app&principal=ann");
+        let told = admin.get(&target).expect(200).json();
+        (told["allowed"].clone(), told["steps"].to_string())
+    };
+    let same = |action: &str, code: i32, allowed: bool, says: &str| {
+        let (ended, may, steps) = why(action);
+        assert_eq!((ended, &may), (Some(code), &json!(allowed)), "{action}: {steps}");
+        assert!(steps.contains(says), "{action}: {steps}");
+        assert_eq!(asked(action), (may, steps), "{action}: the command line says what the interface says");
+        // And what happens is what was said.
+        let web = node.web().signed_in("ann", PILOT);
+        let done = match action {
+            "pull" => web.get("/v2/shop/app/manifests/1").status == 200,
+            _ => web.send("POST", "/v2/shop/app/blobs/uploads/", &[], &[]).status == 202,
+        };
+        assert_eq!(done, allowed, "{action}");
+    };
+    same("pull", 4, false, "none in shop");
+    member(&admin, "shop", "ann", 3);
+    same("pull", 0, true, "role guest allows it");
+    same("push", 4, false, "role guest does not allow it");
+    put(&admin, &format!("/api/v2.0/mesh/users/{ann}/disabled"), &json!({"disabled": true})).expect(200);
+    same("pull", 4, false, "is shut out");
+}
+
+#[test]
+fn an_exported_log_is_the_log_line_by_line() {
+    let mut node = TestNode::plain();
+    let admin = node.admin();
+    push::project(&admin, "shop", false);
+    push::image(&admin, "shop/app", "1", "app");
+    person(&admin, "ann");
+    admin.get("/v2/shop/app/manifests/1").expect(200);
+    let export = |node: &TestNode, more: &[&str]| {
+        let arguments = [&["audit", "export"], more].concat();
+        node.cli(&arguments).expect_success().stdout()
+    };
+    let lines = |text: &str| -> Vec<Value> {
+        text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+    };
+    let running = export(&node, &[]);
+    assert!(!lines(&running).is_empty(), "also while the node runs");
+    node.stop();
+    let whole = export(&node, &[]);
+    assert!(whole.contains("\"shop/app:1\"") && whole.contains("\"ann\"") && !whole.contains(PILOT), "{whole}");
+    assert!(whole.starts_with(&running), "what was written stays as it was");
+    let mut files: Vec<_> =
+        fs::read_dir(node.data().join("audit")).expect("a folder").map(|file| file.expect("a file").path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
+    files.sort();
+    let kept: String = files.iter().map(|file| fs::read_to_string(file).expect("text")).collect();
+    assert_eq!(whole, kept, "byte by byte, so that the chain can be followed");
+    let count = |more: &[&str]| lines(&export(&node, more)).len();
+    let all = lines(&whole).len();
+    assert_eq!((count(&["--since", "2001-01-01"]), count(&["--until", "2001-01-01"])), (all, 0));
+    assert_eq!((count(&["--since", "2999-01-01T00:00:00Z"]), count(&["--until", "2999-01-01T00:00:00Z"])), (0, all));
+    for bad in [["--since", "yesterday"], ["--until", "2026-13-01"]] {
+        node.cli(&[&["audit", "export"][..], &bad].concat()).expect_failure();
+    }
+}

@@ -220,6 +220,11 @@ impl TestNode {
         if !self.setup.made_up_password {
             environment.push(("PORTOLAN_ADMIN_PASSWORD".to_owned(), PASSWORD.to_owned()));
         }
+        // How full the disk of this machine is must decide no story but those that are about it.
+        if !self.setup.config.contains("[storage]") {
+            environment.push(("PORTOLAN__STORAGE__REFUSE_UPLOADS_AT".to_owned(), "100".to_owned()));
+            environment.push(("PORTOLAN__STORAGE__KEEP_FREE".to_owned(), "1MiB".to_owned()));
+        }
         environment.extend(self.setup.environment.iter().cloned());
         let arguments = self.portolan_arguments();
         let mut daemon = Daemon::start("node", &program, &arguments, &environment, &self.log_file(), Signal::Kill);

@@ -327,6 +327,19 @@ async fn a_robot_that_is_disabled_refreshed_or_deleted_is_out_at_once() {
 }
 
 #[tokio::test]
+async fn a_robot_whose_name_is_a_persons_shuts_nobody_out() {
+    let house = House::new().await;
+    let (robot, _, secret) = house.robot(None, None).await;
+    let person = house.person("the-crane").await;
+    let settings = [("robot_name_prefix".to_owned(), "\"the-\"".to_owned())].into();
+    house.change(|draft| draft.configure(&settings)).await;
+    let enter = async |secret: &str| house.enter(&basic("the-crane", secret)).await.map(|who| who.kind());
+    assert_eq!(enter(PASSWORD).await, Some(Kind::User(person)));
+    assert_eq!(enter(secret.reveal()).await, Some(Kind::Robot(robot)));
+    assert_eq!(enter("wrong").await, None);
+}
+
+#[tokio::test]
 async fn a_robot_lives_for_its_days() {
     let house = House::new().await;
     let (_, name, secret) = house.robot(None, Some(2)).await;

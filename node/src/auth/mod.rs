@@ -21,6 +21,8 @@ use protocol::RepositoryName;
 pub use authenticator::{
     AuthError, AuthRules, Authenticator, Issued, OpenAuth, ROBOT_PREFIX, full_name, robot_prefix, robot_secret_kept,
 };
+#[cfg(test)]
+pub(crate) use password::quick_verifier;
 pub use password::{WeakPassword, check_rules};
 pub use scope::ScopeError;
 

@@ -1,13 +1,14 @@
 //! `portolan repository`, `artifact` and the part of `tag` that is not about history; `search`, `quota`, `statistics`.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::Session;
 use super::connection::Connection;
 use super::exit::Exit;
 use super::failure::{Code, Failure};
-use super::wire::{API, Column, artifact, image, project, repository, rows, segment};
+use super::label;
+use super::wire::{API, Column, artifact, image, number, project, repository, rows, segment, word};
 use super::words::bytes;
 
 const REPOSITORIES: [Column; 5] = [
@@ -71,6 +72,28 @@ pub(super) enum Artifact {
         /// PROJECT/REPOSITORY.
         to: String,
     },
+    /// The labels on an artifact.
+    #[command(subcommand)]
+    Label(OnArtifact),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum OnArtifact {
+    /// Put a label on an artifact.
+    Add(Labelled),
+    /// Take a label off an artifact.
+    Remove(Labelled),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Labelled {
+    /// PROJECT/REPOSITORY:TAG or @DIGEST.
+    name: String,
+    /// The label's name: the project's own one, else one for every project.
+    label: String,
+    /// One for every project, although the project has its own of that name.
+    #[arg(long)]
+    global: bool,
 }
 
 impl Repository {
@@ -116,7 +139,32 @@ impl Artifact {
                 copy(&node, from, to)?;
                 session.done(&format!("{from} is in {to}"), &json!({ "from": from, "to": to }))
             }
+            Self::Label(OnArtifact::Add(labelled)) => {
+                let Labelled { name, label, .. } = labelled;
+                node.send(&format!("{}/labels", artifact(name)?), &json!({ "id": labelled.id(&node)? }))?;
+                session.done(&format!("{label} is on {name}"), &json!({ "artifact": name, "label": label }))
+            }
+            Self::Label(OnArtifact::Remove(labelled)) => {
+                let Labelled { name, label, .. } = labelled;
+                node.delete(&format!("{}/labels/{}", artifact(name)?, labelled.id(&node)?))?;
+                session.done(&format!("{label} is off {name}"), &json!({ "artifact": name, "removed": label }))
+            }
         }
+    }
+}
+
+impl Labelled {
+    /// The number of the label.
+    fn id(&self, node: &Connection) -> Result<i64, Failure> {
+        let (of, _) = image(&self.name)?;
+        let project = of.split('/').next().unwrap_or_default();
+        if !self.global {
+            let own = label::list(node, label::of_project(node, project)?)?;
+            if let Some(own) = own.iter().find(|own| word(own, "/name") == self.label) {
+                return number(own, "/id");
+            }
+        }
+        number(&label::find(node, None, &self.label)?, "/id")
     }
 }
 
@@ -210,6 +258,22 @@ mod tests {
             "POST /api/v2.0/projects/other/repositories/c/artifacts?from=team%2Fa%2Fb%3Av1"
         );
         assert_eq!(copy(&node, "team/a", "other/c").unwrap_err().code, Code::Usage);
+    }
+
+    #[test]
+    fn a_label_is_the_projects_own_before_it_is_everyones() {
+        let labelled = |global| Labelled { name: "team/a/b:v1".into(), label: "new".into(), global };
+        let (project, own, all) = (r#"{"project_id":4}"#, r#"[{"id":1,"name":"new"}]"#, r#"[{"id":2,"name":"new"}]"#);
+        let (node, client) = canned(&[(200, project), (200, own)]);
+        assert_eq!(labelled(false).id(&node).unwrap(), 1);
+        assert!(client.asked.lock().unwrap()[1].contains("scope=p&project_id=4"));
+        let (node, _) = canned(&[(200, project), (200, "[]"), (200, all)]);
+        assert_eq!(labelled(false).id(&node).unwrap(), 2);
+        let (node, client) = canned(&[(200, all)]);
+        assert_eq!(labelled(true).id(&node).unwrap(), 2);
+        assert!(client.asked.lock().unwrap()[0].contains("scope=g"));
+        let (node, _) = canned(&[(200, "[]")]);
+        assert_eq!(labelled(true).id(&node).unwrap_err().code, Code::NotFound);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `portolan project member` and `project grant`: who may do what in a project.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::Session;
@@ -15,6 +15,18 @@ const MEMBERS: [Column; 4] =
 const GRANTS: [Column; 4] =
     [("NAME", "/entity_name"), ("TYPE", "/entity_type"), ("REPOSITORIES", "/repository"), ("ROLE", "/role_name")];
 
+/// Somebody in a project.
+#[derive(Debug, Args)]
+pub(super) struct Whom {
+    /// The project.
+    project: String,
+    /// The user, or the group with --group.
+    name: String,
+    /// It is a group.
+    #[arg(long)]
+    group: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Members {
     /// The members of a project.
@@ -24,39 +36,27 @@ pub(super) enum Members {
     },
     /// Make somebody a member.
     Add {
-        /// The project.
-        project: String,
-        /// The user, or the group with --group.
-        name: String,
+        /// Who.
+        #[command(flatten)]
+        whom: Whom,
         /// The role: projectAdmin, maintainer, developer, guest, limitedGuest, or one of your own.
         #[arg(long, value_name = "ROLE")]
         role: String,
-        /// It is a group.
-        #[arg(long)]
-        group: bool,
     },
     /// Give a member another role.
     Edit {
-        /// The project.
-        project: String,
-        /// The user, or the group with --group.
-        name: String,
+        /// Who.
+        #[command(flatten)]
+        whom: Whom,
         /// The role.
         #[arg(long, value_name = "ROLE")]
         role: String,
-        /// It is a group.
-        #[arg(long)]
-        group: bool,
     },
     /// Take a member out.
     Remove {
-        /// The project.
-        project: String,
-        /// The user, or the group with --group.
-        name: String,
-        /// It is a group.
-        #[arg(long)]
-        group: bool,
+        /// Who.
+        #[command(flatten)]
+        whom: Whom,
     },
 }
 
@@ -69,29 +69,21 @@ pub(super) enum Grants {
     },
     /// Give somebody a right over some repositories.
     Add {
-        /// The project.
-        project: String,
-        /// The user, or the group with --group.
-        name: String,
+        /// Who.
+        #[command(flatten)]
+        whom: Whom,
         /// The repositories, without the project: app/**.
         pattern: String,
         /// A role, whose rights over repositories they get.
         role: String,
-        /// It is a group.
-        #[arg(long)]
-        group: bool,
     },
     /// Take such a right back.
     Remove {
-        /// The project.
-        project: String,
-        /// The user, or the group with --group.
-        name: String,
+        /// Who.
+        #[command(flatten)]
+        whom: Whom,
         /// The repositories, as listed.
         pattern: String,
-        /// It is a group.
-        #[arg(long)]
-        group: bool,
     },
 }
 
@@ -105,15 +97,15 @@ impl Members {
         let node = session.connection()?;
         match self {
             Self::List { project } => session.show_list(&MEMBERS, &list(&node, project)?),
-            Self::Add { project, name, role, group } => {
+            Self::Add { whom: Whom { project, name, group }, role } => {
                 add(&node, project, name, *group, role)?;
                 session.done(&format!("{name} is {role} in {project}"), &json!({ "name": name, "role": role }))
             }
-            Self::Edit { project, name, role, group } => {
+            Self::Edit { whom: Whom { project, name, group }, role } => {
                 set_role(&node, project, &find(&node, project, name, *group)?, role)?;
                 session.done(&format!("{name} is {role} in {project}"), &json!({ "name": name, "role": role }))
             }
-            Self::Remove { project, name, group } => {
+            Self::Remove { whom: Whom { project, name, group } } => {
                 let member = find(&node, project, name, *group)?;
                 session.sure(&format!("Take {name} out of {project}?"))?;
                 remove(&node, project, &member)?;
@@ -128,12 +120,12 @@ impl Grants {
         let node = session.connection()?;
         match self {
             Self::List { project } => session.show_list(&GRANTS, &list_grants(&node, project)?),
-            Self::Add { project, name, pattern, role, group } => {
+            Self::Add { whom: Whom { project, name, group }, pattern, role } => {
                 grant(&node, project, name, *group, pattern, role)?;
                 let said = format!("{name} is {role} of {project}/{pattern}");
                 session.done(&said, &json!({ "name": name, "role": role }))
             }
-            Self::Remove { project, name, pattern, group } => {
+            Self::Remove { whom: Whom { project, name, group }, pattern } => {
                 let found = find_grant(&node, project, name, *group, pattern)?;
                 session.sure(&format!("Take back the right of {name} over {project}/{pattern}?"))?;
                 revoke(&node, project, &found)?;

@@ -5,7 +5,7 @@ use protocol::ProjectName;
 use serde_json::{Value, json};
 
 use super::Session;
-use super::connection::Connection;
+use super::connection::{Connection, LONG};
 use super::exit::Exit;
 use super::failure::{Code, Failure};
 use super::label::{Label, of_project};
@@ -82,6 +82,14 @@ pub(super) enum Project {
         /// Delete its repositories first.
         #[arg(long)]
         with_content: bool,
+        /// Delete it with all that is in it, at once. `undelete` brings all of it back; for administrators.
+        #[arg(long, conflicts_with = "with_content")]
+        full: bool,
+    },
+    /// Bring back the project of this name that was deleted last, with all that was in it and is still kept.
+    Undelete {
+        /// Its name.
+        name: String,
     },
     /// Who is a member, and as what.
     #[command(subcommand)]
@@ -113,6 +121,7 @@ impl Project {
             | Self::Edit { .. }
             | Self::Set { .. }
             | Self::Delete { .. }
+            | Self::Undelete { .. }
             | Self::Label { .. } => {}
         }
         let node = session.connection()?;
@@ -150,7 +159,19 @@ impl Project {
                 edit(&node, name, &metadata)?;
                 session.done(name, &json!({ "name": name, "metadata": metadata }))
             }
-            Self::Delete { name, with_content } => delete(session, &node, name, *with_content),
+            Self::Delete { name, full: true, .. } => {
+                session.sure(&format!("Delete the project {name} with all that is in it?"))?;
+                node.delete(&ours(name))?;
+                session.done(&format!("{name} is deleted"), &json!({ "deleted": name }))
+            }
+            Self::Delete { name, with_content, .. } => delete(session, &node, name, *with_content),
+            Self::Undelete { name } => {
+                let path = format!("{}/undelete", ours(parse(name)?.as_str()));
+                let back: Value = node.post(&path, LONG)?;
+                let lost = back["lost"].as_u64().unwrap_or_default();
+                let lost = if lost > 0 { format!("; {lost} manifests are to be pushed again") } else { String::new() };
+                session.done(&format!("{name} is back, with {} manifests{lost}", back["manifests"]), &back)
+            }
             Self::Label { project, label } => label.run(session, &node, of_project(&node, project)?),
             Self::Member(_) | Self::Grant(_) | Self::Quota(_) => Ok(Exit::Ok),
         }
@@ -159,6 +180,11 @@ impl Project {
 
 fn parse(name: &str) -> Result<ProjectName, Failure> {
     name.parse().map_err(|error| Failure::new(Code::Usage, format!("{name:?} is no name for a project: {error}")))
+}
+
+/// Where what is no other registry's stands about a project.
+fn ours(name: &str) -> String {
+    format!("{API}/mesh/projects/{}", segment(name))
 }
 
 fn query(name: Option<&str>, public: bool, owner: Option<&str>) -> String {
@@ -235,6 +261,12 @@ mod tests {
     fn a_list_is_asked_for_as_it_was_narrowed() {
         assert_eq!(query(None, false, None), "/api/v2.0/projects");
         assert_eq!(query(Some("a&b"), true, Some("eve")), "/api/v2.0/projects?name=a%26b&public=true&owner=eve");
+    }
+
+    #[test]
+    fn a_full_project_is_deleted_by_its_own_route() {
+        assert_eq!(ours("team"), "/api/v2.0/mesh/projects/team");
+        assert_eq!(ours("../x"), "/api/v2.0/mesh/projects/..%2Fx");
     }
 
     #[test]

@@ -4,13 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use protocol::ProjectName;
-use protocol::record::governed::{Configured, CustomRole, Entity, Group, Label, Member, MemberKey, Quota, Robot, User};
+use protocol::record::governed::{
+    Configured, CustomRole, Entity, Group, Label, LabelledKey, Member, MemberKey, Quota, Robot, User,
+};
 use protocol::record::value::{Life, Project, Settings, Value};
 use protocol::record::{Kind, MeshId, ScopeId};
 use protocol::view::Topic;
+use protocol::{Digest, ProjectName, RepositoryName};
 
 use super::draft::IdOf;
+use super::labelled::Labelled;
 use crate::storage::meta::Entry;
 
 /// An open project.
@@ -75,6 +78,7 @@ pub struct Book {
     robots: BTreeMap<(Option<ScopeId>, Arc<str>), RobotEntry>,
     robot_ids: BTreeMap<u32, (Option<ScopeId>, Arc<str>)>,
     labels: BTreeMap<u32, LabelEntry>,
+    labelled: Labelled,
     quotas: BTreeMap<ScopeId, Quota>,
     configuration: BTreeMap<Arc<str>, Configured>,
 }
@@ -101,9 +105,19 @@ impl Book {
             robots: BTreeMap::new(),
             robot_ids: BTreeMap::new(),
             labels: BTreeMap::new(),
+            labelled: Labelled::default(),
             quotas: BTreeMap::new(),
             configuration: BTreeMap::new(),
         }
+    }
+
+    /// A book of these entries, whoever said them and whether they make sense together or not.
+    #[cfg(test)]
+    pub(crate) fn of(mesh: MeshId, entries: impl IntoIterator<Item = (Topic, Value)>) -> Self {
+        let mut book = Self::new(mesh);
+        let numbered = entries.into_iter().zip(1..);
+        numbered.for_each(|((topic, value), at)| book.take(Entry { at, topic, value: Some(value) }));
+        book
     }
 
     /// The number of the last change that is in it. Grows with every change, so what was worked out of the book stands
@@ -155,6 +169,13 @@ impl Book {
             },
             (Kind::ROBOT, Some(name)) => self.take_robot(place, name, entry.value),
             (Kind::LABEL, Some(name)) => self.take_label(place, &name, entry.value),
+            (Kind::LABELLED, _) if !is_mesh_wide => {
+                let is_on = matches!(entry.value, Some(Value::Labelled(_)));
+                // A key speaks of repositories of the project whose scope it stands in; another's is not found by it.
+                if let Some(key) = LabelledKey::read(&key) {
+                    self.labelled.take(scope, key, is_on);
+                }
+            }
             (Kind::QUOTA, _) if !is_mesh_wide => match entry.value {
                 Some(Value::Quota(is)) => drop(self.quotas.insert(scope, is)),
                 _ => drop(self.quotas.remove(&scope)),
@@ -184,7 +205,7 @@ impl Book {
         if let Some(name) = self.scopes.remove(&scope)
             && let Some(old) = self.projects.get(&name).filter(|old| old.scope == scope)
         {
-            self.project_ids.remove(&old.settings.id);
+            forget(&mut self.project_ids, old.settings.id, &name);
             self.projects.remove(&name);
         }
         let Some(Value::Project(Project { name, nonce, life: Life::Open(settings) })) = value else { return };
@@ -196,7 +217,7 @@ impl Book {
 
     fn take_user(&mut self, name: Arc<str>, value: Option<Value>) {
         if let Some(old) = self.users.remove(&name) {
-            self.user_ids.remove(&old.is.id);
+            forget(&mut self.user_ids, old.is.id, &name);
         }
         let Some(Value::User(is)) = value else { return };
         self.given_out(IdOf::User, is.id);
@@ -206,7 +227,7 @@ impl Book {
 
     fn take_group(&mut self, name: Arc<str>, value: Option<Value>) {
         if let Some(old) = self.groups.remove(&name) {
-            self.group_ids.remove(&old.is.id);
+            forget(&mut self.group_ids, old.is.id, &name);
             for user in &old.is.members {
                 if let Some(groups) = self.groups_of.get_mut(user) {
                     groups.remove(&old.is.id);
@@ -227,7 +248,7 @@ impl Book {
 
     fn take_role(&mut self, name: Arc<str>, value: Option<Value>) {
         if let Some(old) = self.roles.remove(&name) {
-            self.role_ids.remove(&old.is.id);
+            forget(&mut self.role_ids, old.is.id, &name);
         }
         let Some(Value::Role(is)) = value else { return };
         self.given_out(IdOf::Role, is.id);
@@ -238,7 +259,7 @@ impl Book {
     fn take_robot(&mut self, scope: Option<ScopeId>, name: Arc<str>, value: Option<Value>) {
         let key = (scope, Arc::clone(&name));
         if let Some(old) = self.robots.remove(&key) {
-            self.robot_ids.remove(&old.is.is.id);
+            forget(&mut self.robot_ids, old.is.is.id, &key);
         }
         let Some(Value::Robot(is)) = value else { return };
         self.given_out(IdOf::Robot, is.id);
@@ -409,6 +430,20 @@ impl Book {
         self.labels.values().filter(move |label| label.scope == scope)
     }
 
+    /// Which manifests have which labels.
+    #[must_use]
+    pub const fn labelled(&self) -> &Labelled {
+        &self.labelled
+    }
+
+    /// The labels on a manifest that are there and may be on it, by id: those of its project and of the whole mesh.
+    pub fn labels_on(&self, repository: &RepositoryName, digest: &Digest) -> impl Iterator<Item = &LabelEntry> {
+        let scope = self.project(&repository.project()).map(|project| project.scope);
+        let ids = scope.into_iter().flat_map(move |scope| self.labelled.on(scope, repository, digest));
+        let labels = ids.filter_map(|id| self.label(id));
+        labels.filter(move |label| label.scope.is_none() || label.scope == scope)
+    }
+
     /// The quota that was set for a project; `None`: none was.
     #[must_use]
     pub fn quota(&self, scope: &ScopeId) -> Option<Quota> {
@@ -437,5 +472,13 @@ impl Book {
     #[must_use]
     pub fn configured_number(&self, name: &str) -> Option<i64> {
         serde_json::from_str(self.configured(name)?).ok()
+    }
+}
+
+/// Takes an id from what has it. Sites that change things at the same moment may leave two with one id: the end of one is
+/// not the other's.
+fn forget<T: PartialEq>(ids: &mut BTreeMap<u32, T>, id: u32, of: &T) {
+    if ids.get(&id) == Some(of) {
+        ids.remove(&id);
     }
 }

@@ -9,6 +9,7 @@ use protocol::view::Topic;
 use protocol::{ProjectName, Timestamp};
 use serde::Serialize;
 
+use super::DirectoryError;
 use super::book::Book;
 use crate::storage::meta::{Act, Amend, Governed, GovernedKind, Operation, What, Write};
 
@@ -94,10 +95,13 @@ impl<'b> Draft<'b> {
     }
 
     /// A new id.
-    pub(super) fn id(&mut self, of: IdOf) -> u32 {
+    pub(super) fn id(&mut self, of: IdOf) -> Result<u32, DirectoryError> {
         let last = self.given.get(&of).copied().unwrap_or_else(|| self.book.last_id(of)).max(of.floor());
-        self.given.insert(of, last + 1);
-        last + 1
+        // Records of other sites say ids, too: the largest of them is nobody's to follow.
+        let none = || DirectoryError::Refused("there is no further id for this".into());
+        let id = last.checked_add(1).ok_or_else(none)?;
+        self.given.insert(of, id);
+        Ok(id)
     }
 
     /// A topic of the whole mesh.

@@ -64,7 +64,7 @@ impl Draft<'_> {
         if self.book.labels(scope).count() >= MAX_LABELS {
             return Err(DirectoryError::Refused(format!("there are {MAX_LABELS} labels, the most there may be")));
         }
-        let id = self.id(IdOf::Label);
+        let id = self.id(IdOf::Label)?;
         let NewLabel { name, description, color } = new.clone();
         let label = Label { id, name, description, color, created: self.now, updated: self.now };
         self.tell(&Told { kind: GovernedKind::Label, name: &new.name, project, before: None, after: Some(&label) });
@@ -134,7 +134,7 @@ impl Draft<'_> {
         }
         let id = match old {
             Some(old) => old.is.id,
-            None => self.id(IdOf::Role),
+            None => self.id(IdOf::Role)?,
         };
         let created = old.map_or(self.now, |old| old.is.created);
         let role = CustomRole { id, permissions, description: description.to_owned(), created, updated: self.now };

@@ -7,6 +7,7 @@
 
 mod book;
 mod draft;
+mod labelled;
 mod labels;
 mod people;
 mod projects;
@@ -28,6 +29,7 @@ use crate::workers::Scope;
 
 pub use book::{Book, GroupEntry, LabelEntry, ProjectEntry, RobotEntry, RoleEntry, UserEntry};
 pub use draft::{Draft, IdOf};
+pub use labelled::{Labelled, MAX_IN_PROJECT, MAX_ON_ONE};
 pub use labels::NewLabel;
 pub use people::{Profile, USER_ADMIN, verifier_name};
 pub use projects::{NewProject, ProjectChange};

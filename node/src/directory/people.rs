@@ -20,6 +20,9 @@ const MAX_TEXT: usize = 255;
 /// Most groups, members of a group, and people this node keeps in memory.
 const MAX_PEOPLE: usize = 200_000;
 
+/// Names under which the audit log tells of what nobody with an account did, and uploads know who began them.
+const RESERVED: [&str; 3] = ["anonymous", "operator", "portolan"];
+
 /// What is known of a person.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
@@ -50,7 +53,7 @@ fn check_user_name(name: &str) -> Result<(), DirectoryError> {
             "a user name has 1 to {MAX_TEXT} characters, no spaces and none of ,~#\"'%\\/:*?<>|$+"
         )));
     }
-    if name.eq_ignore_ascii_case("anonymous") || name.eq_ignore_ascii_case("portolan") {
+    if RESERVED.iter().any(|own| name.eq_ignore_ascii_case(own)) {
         return Err(DirectoryError::Invalid(format!("{name} is a name this node uses itself")));
     }
     Ok(())
@@ -112,7 +115,7 @@ impl Draft<'_> {
             return Err(DirectoryError::Exists(format!("a user with the address {}", profile.email)));
         }
         let Profile { email, real_name, comment } = profile.clone();
-        let id = self.id(IdOf::User);
+        let id = self.id(IdOf::User)?;
         let (created, updated) = (self.now, self.now);
         let user =
             User { id, generation: 1, administrator, disabled: false, email, real_name, comment, created, updated };
@@ -235,7 +238,7 @@ impl Draft<'_> {
         if self.book.group(name).is_some() || self.book.groups().any(|group| same_dn(&group)) {
             return Err(DirectoryError::Exists(format!("group {name}")));
         }
-        let id = self.id(IdOf::Group);
+        let id = self.id(IdOf::Group)?;
         let (created, updated) = (self.now, self.now);
         let group = Group { id, origin, dn: dn.to_owned(), members: BTreeSet::new(), created, updated };
         self.put_group(name, None, group);
@@ -313,7 +316,7 @@ impl Draft<'_> {
         if self.book.members(&project.scope).count() >= MAX_MEMBERS {
             return Err(DirectoryError::Invalid(format!("a project has at most {MAX_MEMBERS} memberships")));
         }
-        let id = self.id(IdOf::Member);
+        let id = self.id(IdOf::Member)?;
         let member = Member { id, roles: [role].into(), created: self.now, updated: self.now };
         self.put_member(project, key, &name, (None, Some(member)));
         Ok(id)

@@ -64,7 +64,7 @@ impl Draft<'_> {
         }
         check_metadata(&new.metadata)?;
         let owner = new.owner.and_then(|id| self.book.user_by_id(id));
-        let id = self.id(IdOf::Project);
+        let id = self.id(IdOf::Project)?;
         let settings = Settings {
             id,
             owner: owner.map_or("admin", |owner| &owner.name).to_owned(),
@@ -78,7 +78,7 @@ impl Draft<'_> {
         self.put(Topic::project(scope), &Value::Project(value));
         if let Some(owner) = owner {
             let key = MemberKey { entity: Entity::User(owner.is.id), repositories: None };
-            let id = self.id(IdOf::Member);
+            let id = self.id(IdOf::Member)?;
             let member = Member { id, roles: [PROJECT_ADMIN].into(), created: self.now, updated: self.now };
             self.put(Topic { scope, kind: Kind::MEMBER, key: key.to_key() }, &Value::Member(member));
         }

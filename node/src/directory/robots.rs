@@ -61,7 +61,7 @@ impl Book {
     }
 }
 
-fn check(name: &str, permissions: &[String], days: Option<u32>, description: &str) -> Result<(), DirectoryError> {
+fn check_name(name: &str) -> Result<(), DirectoryError> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
     let ends = |text: &str| text.starts_with(|c: char| c.is_ascii_alphanumeric());
     if name.is_empty() || name.len() > 255 || !name.chars().all(good) || !ends(name) {
@@ -69,9 +69,17 @@ fn check(name: &str, permissions: &[String], days: Option<u32>, description: &st
             "a robot's name has lower-case letters, digits, . _ - and begins with a letter or digit".into(),
         ));
     }
+    Ok(())
+}
+
+fn check_permissions(permissions: &[String]) -> Result<(), DirectoryError> {
     if permissions.is_empty() || permissions.len() > MAX_PERMISSIONS {
         return Err(DirectoryError::Invalid(format!("a robot has 1 to {MAX_PERMISSIONS} permissions")));
     }
+    Ok(())
+}
+
+fn check(days: Option<u32>, description: &str) -> Result<(), DirectoryError> {
     if days == Some(0) {
         return Err(DirectoryError::Invalid("duration is a number of days, at least 1, or -1 for ever".into()));
     }
@@ -91,7 +99,9 @@ impl Draft<'_> {
     /// # Errors
     /// [`DirectoryError::Invalid`], [`DirectoryError::Exists`], [`DirectoryError::Absent`]: the project.
     pub fn create_robot(&mut self, new: &NewRobot) -> Result<u32, DirectoryError> {
-        check(&new.name, &new.permissions, new.days, &new.description)?;
+        check_name(&new.name)?;
+        check_permissions(&new.permissions)?;
+        check(new.days, &new.description)?;
         let scope = match &new.project {
             Some(name) => Some(self.book.project(name).ok_or(DirectoryError::Absent("project"))?.scope),
             None => None,
@@ -105,7 +115,7 @@ impl Draft<'_> {
         let mut permissions = new.permissions.clone();
         permissions.sort_unstable();
         permissions.dedup();
-        let id = self.id(IdOf::Robot);
+        let id = self.id(IdOf::Robot)?;
         let robot = Robot {
             id,
             generation: 1,
@@ -141,7 +151,9 @@ impl Draft<'_> {
     pub fn change_robot(&mut self, id: u32, change: &RobotChange) -> Result<(), DirectoryError> {
         let old = std::sync::Arc::clone(self.book.robot_or(id)?);
         let mut robot = old.is.is.clone();
+        // One that lost all it had with a project can still be shut out.
         if let Some(permissions) = &change.permissions {
+            check_permissions(permissions)?;
             robot.permissions.clone_from(permissions);
             robot.permissions.sort_unstable();
             robot.permissions.dedup();
@@ -152,7 +164,7 @@ impl Draft<'_> {
         robot.description = change.description.clone().unwrap_or(robot.description);
         robot.disabled = change.disabled.unwrap_or(robot.disabled);
         robot.secret = change.secret.unwrap_or(robot.secret);
-        check(&old.is.name, &robot.permissions, robot.days, &robot.description)?;
+        check(robot.days, &robot.description)?;
         if robot == old.is.is {
             return Ok(());
         }

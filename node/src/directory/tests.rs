@@ -3,16 +3,20 @@
 use proptest::prelude::*;
 use protocol::record::governed::{Entity, MemberKey, User};
 use protocol::record::value::Value;
-use protocol::record::{Kind, RecordKey};
+use protocol::record::{Kind, RecordKey, ScopeId};
 use protocol::view::Topic;
 use protocol::{ProjectName, Timestamp};
 
 use super::*;
+use crate::storage::Health;
 use crate::storage::blobs::memory::MemoryBlobs;
 use crate::storage::meta::memory::MemoryMeta;
+use crate::storage::meta::redb::{OpenRedb, RedbMeta};
 use crate::storage::meta::{Entry, MetaStore, Write, tests_author};
 use crate::storage::uploads::tests::Yard;
 use crate::workers::Scope;
+use crate::world::RealDisk;
+use crate::world::scratch::Scratch;
 
 /// A directory over an engine that forgets.
 struct House {
@@ -23,9 +27,13 @@ struct House {
 
 impl House {
     async fn new() -> Self {
+        Self::over(Arc::new(MemoryMeta::default())).await
+    }
+
+    async fn over(meta: Arc<dyn MetaStore>) -> Self {
         let yard = Yard::new();
         let blobs = Arc::new(MemoryBlobs::new(Arc::new(yard.clock.clone())));
-        let store = yard.store(Arc::new(MemoryMeta::default()), blobs);
+        let store = yard.store(meta, blobs);
         Self { directory: Directory::open(Arc::clone(&store), Scope::new()).await.unwrap(), store, _yard: yard }
     }
 
@@ -88,7 +96,7 @@ async fn names_and_addresses_are_one_persons() {
     let same = Profile { email: "Ann@Example.org".into(), ..Profile::default() };
     let other = house.change(|draft| draft.create_user("ben", &same, false, vec![])).await;
     assert!(matches!(other, Err(DirectoryError::Exists(_))));
-    for bad in ["", "a b", "a:b", "a$b", "a+b", "a\0", "anonymous", "Portolan"] {
+    for bad in ["", "a b", "a:b", "a$b", "a+b", "a\0", "anonymous", "Operator", "Portolan"] {
         assert!(matches!(house.person(bad).await, Err(DirectoryError::Invalid(_))), "{bad:?}");
     }
 }
@@ -148,6 +156,11 @@ async fn a_robot_of_the_system_may_nothing_in_a_later_project_of_that_name() {
     house.change(|draft| draft.create_project(&again)).await.unwrap();
     assert_eq!(holds(), ["bank repository:pull"]);
     assert!(generation() > before, "its tokens of before are over");
+    house.change(|draft| draft.delete_project(&bank, true)).await.unwrap();
+    let change = |change: RobotChange| house.change(move |draft| draft.change_robot(id, &change));
+    change(RobotChange { disabled: Some(true), ..RobotChange::default() }).await.unwrap();
+    let nothing = RobotChange { permissions: Some(vec![]), ..RobotChange::default() };
+    assert!(matches!(change(nothing).await, Err(DirectoryError::Invalid(_))), "nobody takes everything by hand");
 }
 
 #[tokio::test]
@@ -173,13 +186,37 @@ async fn what_must_end_log_ins_raises_the_generation() {
 fn a_person_said_in_a_projects_scope_is_nobody() {
     let mesh = MeshId::of(&tests_author().key());
     let mut book = Book::new(mesh);
-    let scope = protocol::record::ScopeId::project(&mesh, &"shop".parse().unwrap(), &[7; 16]);
+    let scope = ScopeId::project(&mesh, &"shop".parse().unwrap(), &[7; 16]);
     let value = Value::User(User { id: 9, administrator: true, ..User::default() });
     for (at, scope, there) in [(1, scope, false), (2, book.mesh_wide(), true)] {
         let topic = Topic { scope, kind: Kind::USER, key: RecordKey::named("eve") };
         book.take(Entry { at, topic, value: Some(value.clone()) });
         assert_eq!((book.user("eve").is_some(), book.user_by_id(9).is_some()), (there, there));
     }
+}
+
+#[test]
+fn of_two_accounts_with_one_id_the_end_of_one_leaves_the_other() {
+    let mut book = Book::new(MeshId::of(&tests_author().key()));
+    let said = |at, name, value: Option<User>| {
+        let scope = ScopeId::mesh_wide(&MeshId::of(&tests_author().key()));
+        let topic = Topic { scope, kind: Kind::USER, key: RecordKey::named(name) };
+        Entry { at, topic, value: value.map(Value::User) }
+    };
+    let user = || Some(User { id: 9, ..User::default() });
+    for entry in [said(1, "ann", user()), said(2, "ben", user()), said(3, "ann", None)] {
+        book.take(entry);
+    }
+    assert_eq!(book.user_by_id(9).map(|user| &*user.name), Some("ben"));
+}
+
+#[test]
+fn when_no_id_is_left_nothing_is_made() {
+    let mut book = Book::new(MeshId::of(&tests_author().key()));
+    book.given_out(IdOf::User, u32::MAX);
+    let profile = Profile { email: "ann@example.org".into(), ..Profile::default() };
+    let made = Draft::new(&book, Timestamp(5)).create_user("ann", &profile, false, vec![]);
+    assert!(matches!(made, Err(DirectoryError::Refused(_))), "{made:?}");
 }
 
 #[tokio::test]
@@ -274,6 +311,129 @@ impl House {
     }
 }
 
+/// The engine that keeps, on a disk of its own.
+fn open_redb(dir: &Scratch, scope: &Scope) -> Arc<dyn MetaStore> {
+    let meta = RedbMeta::open(OpenRedb {
+        fs: Arc::new(RealDisk),
+        path: dir.path("meta.redb"),
+        cache: 1 << 20,
+        sync: false,
+        health: Health::new(),
+        author: tests_author(),
+        scope: scope.clone(),
+    });
+    Arc::new(meta.unwrap())
+}
+
+fn text(directory: &Directory) -> String {
+    directory.read(|book| format!("{book:#?}"))
+}
+
+#[tokio::test]
+async fn a_node_that_starts_again_has_the_book_of_before() {
+    let dir = Scratch::new();
+    let mut before: Option<String> = None;
+    for start in 0..3_u8 {
+        let scope = Scope::new();
+        let house = House::over(open_redb(&dir, &scope)).await;
+        if let Some(before) = &before {
+            assert_eq!(text(&house.directory), *before, "start {start}");
+        }
+        let admin = if start == 0 { house.person("root").await.unwrap() } else { USER_ADMIN };
+        let (shop, bank) = (house.project(&format!("shop{start}")).await, house.project(&format!("bank{start}")).await);
+        let person = house.person(&format!("ann{start}")).await.unwrap();
+        let crew = house.change(|draft| draft.create_group(&format!("crew{start}"), 3, "")).await.unwrap();
+        house.change(|draft| draft.set_group_members(crew, [person, admin].into())).await.unwrap();
+        let id = house.change(|draft| draft.put_role("looker", [format!("tag:list{start}")].into(), "")).await.unwrap();
+        for (entity, role) in [(Entity::User(person), 2), (Entity::Group(crew), id)] {
+            house.change(|draft| draft.add_member(&shop, &member(entity), role)).await.unwrap();
+        }
+        let part = MemberKey { entity: Entity::User(person), repositories: Some("team/**".into()) };
+        house.change(|draft| draft.add_member(&bank, &part, 3)).await.unwrap();
+        house.change(|draft| draft.set_quota(&shop, Some(4096))).await.unwrap();
+        let robot = |name: &str, project: Option<&ProjectName>| NewRobot {
+            name: format!("{name}{start}"),
+            project: project.cloned(),
+            permissions: vec![format!("{shop} repository:pull"), format!("{bank} repository:push")],
+            days: Some(3),
+            description: String::new(),
+            disabled: false,
+            creator: "u1".into(),
+            secret: [start; 32],
+        };
+        for new in [robot("ci", Some(&shop)), robot("ferry", None), robot("gone", Some(&bank))] {
+            house.change(|draft| draft.create_robot(&new)).await.unwrap();
+        }
+        let label = NewLabel { name: format!("hot{start}"), description: String::new(), color: String::new() };
+        house.change(|draft| draft.create_label(Some(&shop), &label)).await.unwrap();
+        // What went is not there again, and takes its own with it.
+        house.change(|draft| draft.delete_project(&bank, true)).await.unwrap();
+        house.change(|draft| draft.set_disabled(person, true)).await.unwrap();
+        house.change(|draft| draft.set_verifier(person, vec![start])).await.unwrap();
+        assert_eq!(text(&house.directory), text(&*house.again().await));
+        before = Some(text(&house.directory));
+        assert_eq!(house.directory.verifier(person).await.unwrap(), Some(vec![start]));
+        drop(house);
+        assert_eq!(scope.stop(std::time::Duration::from_secs(10)).await, 0, "the writer ended");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_that_change_at_once_each_is_done_whole_or_told_to_try_again() {
+    let (dir, scope) = (Scratch::new(), Scope::new());
+    let house = House::over(open_redb(&dir, &scope)).await;
+    let others = [house.again().await, house.again().await];
+    let work = |side: usize| {
+        let directory = Arc::clone(&others[side]);
+        scope.run("one side", async move {
+            let mut made = Vec::new();
+            for n in 0..40 {
+                let name = format!("p{side}-{n}");
+                let profile = Profile { email: format!("{name}@example.org"), ..Profile::default() };
+                match directory.change(&act(), |draft| draft.create_user(&name, &profile, false, vec![])).await {
+                    Ok(id) => made.push((id, name)),
+                    Err(error) => assert!(matches!(error, DirectoryError::Contended), "{error}"),
+                }
+            }
+            made
+        })
+    };
+    let (one, two) = tokio::join!(work(0), work(1));
+    let mut made = [one.unwrap(), two.unwrap()].concat();
+    made.sort_unstable();
+    assert!(made.len() >= 40 && made.windows(2).all(|pair| pair[0].0 != pair[1].0), "{made:?}");
+    for directory in [house.again().await, others[0].clone(), others[1].clone()] {
+        directory.refresh().await.unwrap();
+        let mut known: Vec<_> =
+            directory.read(|book| book.users().map(|user| (user.is.id, user.name.to_string())).collect());
+        known.sort_unstable();
+        assert_eq!(known, made, "what was answered, and nothing else");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_others_are_always_faster_than_is_given_up() {
+    let (dir, scope) = (Scratch::new(), Scope::new());
+    let house = House::over(open_redb(&dir, &scope)).await;
+    let slow = house.again().await;
+    let tries = std::sync::atomic::AtomicUsize::new(0);
+    let profile = Profile { email: "late@example.org".into(), ..Profile::default() };
+    let runtime = tokio::runtime::Handle::current();
+    let outcome: Result<u32, DirectoryError> = slow
+        .change(&act(), |draft| {
+            let n = tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            // Someone else is done first, each time.
+            tokio::task::block_in_place(|| runtime.block_on(house.person(&format!("quick{n}")))).unwrap();
+            draft.create_user("late", &profile, false, vec![])
+        })
+        .await;
+    assert!(matches!(outcome, Err(DirectoryError::Contended)), "{outcome:?}");
+    assert_eq!(tries.into_inner(), TRIES, "not for ever");
+    assert_eq!(slow.read(|book| (book.users().len(), book.user("late").is_some())), (TRIES, false));
+    let late = slow.change(&act(), |draft| draft.create_user("late", &profile, false, vec![])).await;
+    assert!(late.is_ok_and(|id: u32| id as usize == TRIES + 1), "nothing of the tries was kept");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -286,7 +446,6 @@ proptest! {
                 house.take(step, n as u8).await;
             }
             let again = house.again().await;
-            let text = |directory: &Directory| directory.read(|book| format!("{book:#?}"));
             assert_eq!(text(&house.directory), text(&again));
         });
     }

@@ -50,25 +50,45 @@ impl Call {
             Err(AuthError::Invalid) if matches!(credentials, Credentials::Session(_)) => Ok(Principal::anonymous()),
             outcome => outcome,
         };
-        self.app.metrics().authentication(match (&outcome, &credentials) {
-            (Ok(_), Credentials::None) => "anonymous",
-            (Ok(_), _) => "accepted",
-            (Err(AuthError::Invalid), _) => "refused",
-            (Err(AuthError::Busy | AuthError::Slow(_)), _) => "busy",
-            (Err(AuthError::Meta(_) | AuthError::Directory(_)), _) => "failed",
-        });
+        self.count(&outcome);
         if let (Err(AuthError::Invalid), Credentials::Basic { name, .. }) = (&outcome, &credentials) {
             self.note_failed_login(name);
         }
         let principal = outcome.map_err(|error| Error::authentication(error, help()))?;
-        self.principal = principal.from(self.origin.peer.map(|peer| peer.ip()));
+        self.principal = principal.from(self.address());
         self.shown = !matches!(credentials, Credentials::None | Credentials::Session(_));
         Ok(())
     }
 
+    /// Finds out whose name and password a form holds. A wrong one is told of; what comes of a right one is the caller's
+    /// to tell.
+    pub(super) async fn check(&self, name: &str, password: &str) -> Result<Principal, AuthError> {
+        let credentials = Credentials::Basic { name: name.to_owned(), password: Secret::new(password) };
+        let outcome = self.authenticator().authenticate(&credentials, self.party()).await;
+        self.count(&outcome);
+        if matches!(outcome, Err(AuthError::Invalid)) {
+            self.note_failed_login(name);
+        }
+        outcome.map(|principal| principal.from(self.address()))
+    }
+
+    fn count(&self, outcome: &Result<Principal, AuthError>) {
+        self.app.metrics().authentication(match outcome {
+            Ok(principal) if principal.is_anonymous() => "anonymous",
+            Ok(_) => "accepted",
+            Err(AuthError::Invalid) => "refused",
+            Err(AuthError::Busy | AuthError::Slow(_)) => "busy",
+            Err(AuthError::Meta(_) | AuthError::Directory(_)) => "failed",
+        });
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        self.origin.peer.map(|peer| peer.ip())
+    }
+
     /// Has the audit log tell of a wrong password, shown under this name.
-    pub(super) fn note_failed_login(&self, name: &str) {
-        let nobody = Principal::anonymous().from(self.origin.peer.map(|peer| peer.ip()));
+    fn note_failed_login(&self, name: &str) {
+        let nobody = Principal::anonymous().from(self.address());
         self.registry().note_failed_login(name, &nobody.actor(), &self.id);
     }
 

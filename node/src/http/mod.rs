@@ -44,6 +44,7 @@ use crate::storage::Health;
 use crate::telemetry::{Metrics, RequestIds};
 use crate::workers::Scope;
 
+pub use api::{Term, path_of, terms_of};
 pub use respond::respond;
 pub use server::{BindError, Bound, Server};
 

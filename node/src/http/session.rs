@@ -14,16 +14,16 @@ use super::call::{Call, SESSION_COOKIE};
 use super::challenge::Challenge;
 use super::error::Error;
 use super::query::Query;
-use crate::auth::{AuthError, Credentials, Secret};
+use crate::auth::{AuthError, Credentials};
 
 /// Longest form, in bytes.
 const MAX_FORM: usize = 16 * 1024;
 
-pub(super) async fn answer(call: &Call, body: &mut Receiving) -> Result<Response, Error> {
+pub(super) async fn answer(call: &mut Call, body: &mut Receiving) -> Result<Response, Error> {
     match (call.path(), call.method()) {
         ("/c/login", &Method::POST) => log_in(call, body).await,
         ("/c/login", _) => Err(Error::method("POST")),
-        ("/c/log_out", &Method::GET) => log_out(call),
+        ("/c/log_out", &Method::GET) => log_out(call).await,
         ("/c/log_out", _) => Err(Error::method("GET")),
         _ => Err(Error::no_route()),
     }
@@ -42,15 +42,7 @@ async fn log_in(call: &Call, body: &mut Receiving) -> Result<Response, Error> {
     let (Some(name), Some(password)) = (form.one("principal")?, form.one("password")?) else {
         return Err(Error::bad("BAD_REQUEST", "principal and password are needed"));
     };
-    let credentials = Credentials::Basic { name: name.to_owned(), password: Secret::new(password) };
-    let outcome = call.authenticator().authenticate(&credentials, call.party()).await;
-    call.app.metrics().authentication(match &outcome {
-        Ok(_) => "accepted",
-        Err(AuthError::Invalid) => "refused",
-        Err(AuthError::Busy | AuthError::Slow(_)) => "busy",
-        Err(AuthError::Meta(_) | AuthError::Directory(_)) => "failed",
-    });
-    let principal = outcome.map_err(|error| match error {
+    let principal = call.check(name, password).await.map_err(|error| match error {
         // Without a challenge: a browser would ask for the password itself, and remember it.
         AuthError::Invalid => refused(),
         other @ (AuthError::Busy | AuthError::Slow(_) | AuthError::Meta(_) | AuthError::Directory(_)) => {
@@ -60,6 +52,7 @@ async fn log_in(call: &Call, body: &mut Receiving) -> Result<Response, Error> {
     // A robot has no session.
     let session = call.authenticator().begin_session(&principal).ok_or_else(refused)?;
     end_old(call);
+    call.registry().note_login(&principal.actor(), &call.id);
     let mut response = cookie(call, session.reveal(), None)?;
     if let Ok(token) = HeaderValue::try_from(call.authenticator().second_token(&session)) {
         response.headers_mut().insert(CSRF, token);
@@ -67,9 +60,15 @@ async fn log_in(call: &Call, body: &mut Receiving) -> Result<Response, Error> {
     Ok(response)
 }
 
-fn log_out(call: &Call) -> Result<Response, Error> {
+async fn log_out(call: &mut Call) -> Result<Response, Error> {
     same_origin(call)?;
+    if matches!(call.credentials(), Ok(Credentials::Session(_))) {
+        call.identify(Challenge::administration).await?;
+    }
     end_old(call);
+    if !call.principal.is_anonymous() {
+        call.registry().note_logout(&call.principal.actor(), &call.id);
+    }
     cookie(call, "", Some(0))
 }
 
@@ -87,7 +86,8 @@ fn end_old(call: &Call) {
 /// 200 with the cookie, which no script can read and no other site's form sends along. It ends with the browser unless it
 /// is to go at once.
 fn cookie(call: &Call, id: &str, age: Option<u32>) -> Result<Response, Error> {
-    let secure = if call.base().starts_with("https://") { "; Secure" } else { "" };
+    // Over TLS whatever the public URL says, and behind a proxy that ends TLS by that URL.
+    let secure = if call.origin.tls || call.base().starts_with("https://") { "; Secure" } else { "" };
     let age = age.map_or_else(String::new, |seconds| format!("; Max-Age={seconds}"));
     let text = format!("{SESSION_COOKIE}={id}; Path=/; HttpOnly; SameSite=Lax{secure}{age}");
     let mut value = HeaderValue::try_from(text).map_err(Error::internal)?;

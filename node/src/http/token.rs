@@ -16,7 +16,7 @@ use super::call::Call;
 use super::challenge::Challenge;
 use super::error::Error;
 use super::query::Query;
-use crate::auth::{AuthError, Credentials, Issued, Principal, Scope, Secret};
+use crate::auth::{Credentials, Issued, Principal, Scope};
 use crate::policy::MAX_SCOPES;
 
 /// Longest form.
@@ -54,19 +54,8 @@ async fn post(call: &Call, body: &mut Receiving) -> Result<Response, Error> {
     let (Some(name), Some(password)) = (form.one("username")?, form.one("password")?) else {
         return Ok(refused("invalid_request", "username and password are needed"));
     };
-    let credentials = Credentials::Basic { name: name.to_owned(), password: Secret::new(password) };
-    let outcome = call.authenticator().authenticate(&credentials, call.party()).await;
-    call.app.metrics().authentication(match &outcome {
-        Ok(_) => "accepted",
-        Err(AuthError::Invalid) => "refused",
-        Err(AuthError::Busy | AuthError::Slow(_)) => "busy",
-        Err(AuthError::Meta(_) | AuthError::Directory(_)) => "failed",
-    });
-    if matches!(outcome, Err(AuthError::Invalid)) {
-        call.note_failed_login(name);
-    }
-    let principal = outcome.map_err(|error| Error::authentication(error, Challenge::administration()))?;
-    let principal = principal.from(call.origin.peer.map(|peer| peer.ip()));
+    let checked = call.check(name, password).await;
+    let principal = checked.map_err(|error| Error::authentication(error, Challenge::administration()))?;
     call.registry().note_login(&principal.actor(), &call.id);
     issue(call, &principal, &scopes(form.all("scope")))
 }

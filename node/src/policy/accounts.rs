@@ -69,11 +69,11 @@ impl Gate {
         match find {
             None => {
                 let permit = self.permit_system(principal, permission)?;
-                Ok(RobotPermit { actor: permit.actor, holder, project: None })
+                Ok(RobotPermit { actor: permit.actor, holder, within: None })
             }
             Some(find) => {
                 let permit = self.permit_project(principal, permission, find)?;
-                Ok(RobotPermit { actor: permit.actor, holder, project: Some(permit.project) })
+                Ok(RobotPermit { actor: permit.actor.clone(), holder, within: Some(permit) })
             }
         }
     }

@@ -138,7 +138,7 @@ impl Gate {
     /// [`Denied`] for everyone but administrators, and for tokens.
     pub fn permit_administration(&self, principal: &Principal) -> Result<AdminPermit, Denied> {
         if self.is_administrator(principal) {
-            return Ok(AdminPermit { actor: principal.actor() });
+            return Ok(AdminPermit { actor: principal.actor(), holder: principal.kind() });
         }
         Err(denied(principal))
     }

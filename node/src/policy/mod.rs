@@ -77,6 +77,21 @@ impl<R: Right> Permit<R> {
     }
 }
 
+/// Permits that say who holds them.
+macro_rules! held {
+    ($($permit:ident)+) => {
+        $(impl $permit {
+            /// Who holds it.
+            #[must_use]
+            pub const fn actor(&self) -> &Actor {
+                &self.actor
+            }
+        })+
+    };
+}
+
+held! { AdminPermit CreateProject SystemPermit ProjectPermit CreateUser PersonPermit RobotPermit }
+
 /// Proof that someone may read the catalog; it shows only what they may pull.
 #[derive(Debug)]
 pub struct CatalogPermit {
@@ -115,13 +130,14 @@ impl ProjectSight {
 #[derive(Debug)]
 pub struct AdminPermit {
     actor: Actor,
+    holder: Kind,
 }
 
 impl AdminPermit {
-    /// Who holds it.
+    /// Whether what it proves is so by another book.
     #[must_use]
-    pub const fn actor(&self) -> &Actor {
-        &self.actor
+    pub fn holds_in(&self, book: &Book) -> bool {
+        rights::is_administrator(book, self.holder)
     }
 }
 
@@ -133,12 +149,6 @@ pub struct CreateProject {
 }
 
 impl CreateProject {
-    /// Who holds it.
-    #[must_use]
-    pub const fn actor(&self) -> &Actor {
-        &self.actor
-    }
-
     /// The person who will own what is made; `None`: a program makes it.
     #[must_use]
     pub const fn owner(&self) -> Option<u32> {
@@ -154,12 +164,6 @@ pub struct SystemPermit {
 }
 
 impl SystemPermit {
-    /// Who holds it.
-    #[must_use]
-    pub const fn actor(&self) -> &Actor {
-        &self.actor
-    }
-
     /// Which permission.
     #[must_use]
     pub const fn permission(&self) -> Permission {
@@ -178,12 +182,6 @@ pub struct ProjectPermit {
 }
 
 impl ProjectPermit {
-    /// Who holds it.
-    #[must_use]
-    pub const fn actor(&self) -> &Actor {
-        &self.actor
-    }
-
     /// The account that holds it.
     #[must_use]
     pub const fn holder(&self) -> Kind {
@@ -202,6 +200,20 @@ impl ProjectPermit {
         self.permission == permission
             && self.project.name.as_str() == repository.project_str()
             && self.within.as_ref().is_none_or(|within| within == repository)
+    }
+
+    /// Whether what it proves is so by another book: the project is still there, which one made later under its name is
+    /// not, and the holder may still do this in it.
+    #[must_use]
+    pub fn holds_in(&self, book: &Book) -> bool {
+        let on = self.within.as_ref().map_or(On::Project(&self.project.name), On::Repository);
+        self.is_of_open(book) && rights::allows(book, self.holder, self.permission, on)
+    }
+
+    /// Whether its project is still there.
+    #[must_use]
+    pub fn is_of_open(&self, book: &Book) -> bool {
+        book.project_of(&self.project.scope).is_some()
     }
 
     /// The project, as it was when the permit was made.
@@ -223,14 +235,6 @@ pub struct CreateUser {
     actor: Actor,
 }
 
-impl CreateUser {
-    /// Who holds it.
-    #[must_use]
-    pub const fn actor(&self) -> &Actor {
-        &self.actor
-    }
-}
-
 /// Proof that someone may do something with one person's account: it is their own, or theirs to administer.
 #[derive(Debug)]
 pub struct PersonPermit {
@@ -240,12 +244,6 @@ pub struct PersonPermit {
 }
 
 impl PersonPermit {
-    /// Who holds it.
-    #[must_use]
-    pub const fn actor(&self) -> &Actor {
-        &self.actor
-    }
-
     /// The id of the account, which may be absent.
     #[must_use]
     pub const fn user(&self) -> u32 {
@@ -264,16 +262,10 @@ impl PersonPermit {
 pub struct RobotPermit {
     actor: Actor,
     holder: Kind,
-    project: Option<Arc<ProjectEntry>>,
+    within: Option<ProjectPermit>,
 }
 
 impl RobotPermit {
-    /// Who holds it.
-    #[must_use]
-    pub const fn actor(&self) -> &Actor {
-        &self.actor
-    }
-
     /// What kind of being holds it: what it gives to robots must be its own.
     #[must_use]
     pub const fn holder(&self) -> Kind {
@@ -282,7 +274,13 @@ impl RobotPermit {
 
     /// The project; `None`: the system.
     #[must_use]
-    pub const fn project(&self) -> Option<&Arc<ProjectEntry>> {
-        self.project.as_ref()
+    pub fn project(&self) -> Option<&Arc<ProjectEntry>> {
+        self.within.as_ref().map(ProjectPermit::project)
+    }
+
+    /// The permit in the project; `None`: it is over the system.
+    #[must_use]
+    pub const fn within(&self) -> Option<&ProjectPermit> {
+        self.within.as_ref()
     }
 }

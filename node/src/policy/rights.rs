@@ -10,7 +10,7 @@ use protocol::record::governed::{Member, MemberKey};
 use protocol::{ProjectName, RepositoryName};
 
 use super::permission::{Permission, Resource};
-use super::roles::{PROJECT_ADMIN, PUBLIC_PROJECT, role_name, role_permissions};
+use super::roles::{PROJECT_ADMIN, PROJECT_VOCABULARY, PUBLIC_PROJECT, role_name, role_permissions};
 use crate::auth::Kind;
 use crate::directory::{Book, ProjectEntry, RobotEntry};
 
@@ -205,7 +205,19 @@ pub fn role_allows(book: &Book, role: u32, permission: Permission) -> bool {
 /// themselves.
 #[must_use]
 pub fn may_appoint(book: &Book, who: Kind, role: u32, project: &ProjectName) -> bool {
-    let may = |permission| allows(book, who, permission, On::Project(project));
+    has_all_of(book, role, |permission| allows(book, who, permission, On::Project(project)))
+}
+
+/// Whether `who` may change or take what someone has by this role in a project: as [`may_appoint`], but what no robot can
+/// hold is not asked of a robot.
+#[must_use]
+pub fn may_unseat(book: &Book, who: Kind, role: u32, project: &ProjectName) -> bool {
+    let is_beyond = |permission| matches!(who, Kind::Robot(_)) && !PROJECT_VOCABULARY.contains(&permission);
+    has_all_of(book, role, |permission| is_beyond(permission) || allows(book, who, permission, On::Project(project)))
+}
+
+/// Whether someone has all that a role has, or all that who administers a project has.
+fn has_all_of(book: &Book, role: u32, may: impl Fn(Permission) -> bool) -> bool {
     if role_permissions(PROJECT_ADMIN).iter().all(|permission| may(*permission)) {
         return true;
     }
@@ -213,7 +225,7 @@ pub fn may_appoint(book: &Book, who: Kind, role: u32, project: &ProjectName) -> 
         return role_permissions(role).iter().all(|permission| may(*permission));
     }
     let read = |text: &String| text.split_once(':').and_then(|(what, verb)| Permission::from_words(what, verb));
-    let held = |text: &String| read(text).is_some_and(may);
+    let held = |text: &String| read(text).is_some_and(&may);
     book.role_by_id(role).is_some_and(|custom| custom.is.permissions.iter().all(held))
 }
 

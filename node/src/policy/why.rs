@@ -38,10 +38,9 @@ pub fn account(book: &Book, name: &str) -> Option<Kind> {
     if name == "anonymous" {
         return Some(Kind::Anonymous);
     }
-    if let Some(rest) = name.strip_prefix(&robot_prefix(book)) {
-        return book.robot_of(rest).map(|robot| Kind::Robot(robot.is.is.id));
-    }
-    book.user(name).map(|user| Kind::User(user.is.id))
+    let robot = name.strip_prefix(&robot_prefix(book)).and_then(|rest| book.robot_of(rest));
+    let robot = robot.map(|robot| Kind::Robot(robot.is.is.id));
+    robot.or_else(|| book.user(name).map(|user| Kind::User(user.is.id)))
 }
 
 /// Why an account, as [`account`] found it, may or may not do something at `now`. With `sees_all`, for those who may know of everything; without it
@@ -78,7 +77,7 @@ pub fn explain(
         (None, _) => {}
     }
     if is_in && matches!(who, Kind::Robot(_)) {
-        tell_robot(book, who, permission, project.as_ref(), &mut tell);
+        tell_robot(book, who, asked, &mut tell);
     }
     let outcome = match rights::because(book, who, permission, on).filter(|_| is_in) {
         Some(because) => reason(book, entry, &because),
@@ -151,21 +150,19 @@ fn tell_project(
 fn tell_robot(
     book: &Book,
     who: Kind,
-    permission: Permission,
-    project: Option<&ProjectName>,
+    (permission, on): (Permission, On<'_>),
     tell: &mut impl FnMut(&'static str, String),
 ) {
     let Kind::Robot(id) = who else { return };
     let Some(robot) = book.robot_by_id(id) else { return };
     let wanted = permission.to_string();
-    let of_it = robot.is.is.permissions.iter().filter_map(|held| held.split_once(' '));
-    let places: Vec<_> = of_it.filter(|(_, held)| *held == wanted).map(|(place, _)| place).collect();
-    let here = project.map_or(rights::SYSTEM, ProjectName::as_str);
-    let fits = places.iter().any(|place| *place == here || (project.is_some() && *place == rights::EVERYWHERE));
-    let outcome = match (places.is_empty(), fits) {
-        (true, _) => format!("{permission} is not among what it was given"),
-        (false, true) => format!("it was given {permission} here"),
-        (false, false) => format!("it was given {permission} elsewhere, not here"),
+    let mut of_it = robot.is.is.permissions.iter().filter_map(|held| held.split_once(' '));
+    let is_given = of_it.any(|(_, held)| held == wanted);
+    // What the record of a project's robot says of other projects counts nowhere.
+    let outcome = match (is_given, rights::own(book, who, permission, on).is_some()) {
+        (false, _) => format!("{permission} is not among what it was given"),
+        (true, true) => format!("it was given {permission} here"),
+        (true, false) => format!("it was given {permission} elsewhere, not here"),
     };
     tell("robot", outcome);
 }
@@ -220,3 +217,7 @@ fn advice(who: Kind, is_in: bool, permission: Permission, project: Option<&Proje
         Kind::User(_) | Kind::Operator => "this is for administrators of the system".into(),
     }
 }
+
+#[cfg(test)]
+#[path = "why_tests.rs"]
+mod tests;

@@ -9,6 +9,7 @@ use protocol::{Digest, Manifest, MediaType, Reference, RepositoryName, Tag};
 use super::describe::{self, Described, Room};
 use super::shelf::{MAX_PAGE, part, proven};
 use super::{Fault, ManifestError, Registry, ShelfError};
+use crate::directory::LabelEntry;
 use crate::policy::{Permission, ProjectPermit, Resource, Sight, Verb};
 use crate::storage::meta::{
     ArtifactOrder, ArtifactView, DeletedManifest, DeletedTag, Page, PublishManifest, RepositoryKey, RepositoryView,
@@ -41,6 +42,8 @@ const MAX_DEPTH: usize = 4;
 pub struct With {
     /// Its tags.
     pub tags: bool,
+    /// Its labels.
+    pub labels: bool,
     /// What speaks about it.
     pub accessories: bool,
 }
@@ -58,6 +61,8 @@ pub struct Artifact {
     pub described: Described,
     /// What speaks about it, the first hundred of them.
     pub accessories: Vec<ArtifactView>,
+    /// Its labels, by id.
+    pub labels: Vec<LabelEntry>,
 }
 
 /// Which artifacts are looked through, and what is to be known of each.
@@ -263,6 +268,11 @@ impl Registry {
             if with.tags { meta.tags_of(name, &view.digest, MAX_PAGE).await.map_err(Fault::from)? } else { Vec::new() };
         let accessories =
             if with.accessories { self.speaking_about(name, &view.digest, MAX_PAGE).await? } else { Vec::new() };
+        let labels = if with.labels {
+            self.directory.read(|book| book.labels_on(name, &view.digest).cloned().collect())
+        } else {
+            Vec::new()
+        };
         let mut described = Described::default();
         if room.takes(view.size)
             && let Some(stored) = self.stored(name, &view.digest).await?
@@ -274,7 +284,7 @@ impl Registry {
                 child.id = view.map_or(0, |view| view.id);
             }
         }
-        Ok(Artifact { view, repository, tags, described, accessories })
+        Ok(Artifact { view, repository, tags, described, accessories, labels })
     }
 
     /// Adds what the config says, when its kind has one that is shown.
@@ -467,7 +477,7 @@ impl Registry {
     /// own. What another index keeps alive keeps what speaks about it.
     ///
     /// # Errors
-    /// [`ShelfError::UnknownArtifact`], [`ShelfError::NotHome`].
+    /// [`ShelfError::UnknownArtifact`]; [`ShelfError::Needed`] for the child of an index; [`ShelfError::NotHome`].
     pub async fn delete_artifact(
         &self,
         permit: &ProjectPermit,
@@ -477,13 +487,20 @@ impl Registry {
     ) -> Result<(), ShelfError> {
         proven(permit, DELETE, name)?;
         let root = self.resolve(name, reference).await?;
+        if let Some(index) = self.store.meta().named_by(name, &root.digest).await.map_err(Fault::from)? {
+            return Err(ShelfError::Needed(index));
+        }
         self.store.make_room();
         let mut doomed = vec![(root.digest, 0_usize)];
         while let Some((digest, depth)) = doomed.pop() {
             let goes_along = if depth < MAX_DEPTH { self.goes_along(name, &digest).await? } else { Vec::new() };
             let act = self.act(permit.actor(), request);
-            let gone = self.store.meta().delete_manifest(name, &digest, self.store.due(), act).await;
-            match gone.map_err(Fault::from)? {
+            let gone = self.store.meta().delete_manifest(name, &digest, self.store.due(), act.clone()).await;
+            let gone = gone.map_err(Fault::from)?;
+            if matches!(gone, DeletedManifest::Done { .. }) {
+                self.forget_labels(name, &digest, &act).await;
+            }
+            match gone {
                 DeletedManifest::Done { kept_by: None, .. } => {
                     doomed.extend(goes_along.into_iter().map(|digest| (digest, depth + 1)));
                 }

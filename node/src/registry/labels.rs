@@ -2,9 +2,20 @@
 
 use std::sync::Arc;
 
-use super::Registry;
-use crate::directory::{DirectoryError, LabelEntry, NewLabel, ProjectEntry};
-use crate::policy::{ProjectPermit, SystemPermit};
+use protocol::{Digest, Reference, RepositoryName};
+
+use super::projects::still;
+use super::shelf::proven;
+use super::{Registry, ShelfError};
+use crate::directory::{Book, DirectoryError, Draft, LabelEntry, NewLabel, ProjectEntry};
+use crate::policy::{Permission, ProjectPermit, Resource, SystemPermit, Verb};
+use crate::storage::meta::Act;
+
+/// Manifests that a label is taken off at once.
+const STEP: usize = 500;
+
+const PUT_ON: Permission = Permission::new(Resource::ArtifactLabel, Verb::Create);
+const TAKE_OFF: Permission = Permission::new(Resource::ArtifactLabel, Verb::Delete);
 
 /// Proof that someone may do something with the labels of one place.
 #[derive(Debug)]
@@ -27,6 +38,13 @@ impl LabelPermit {
         match self {
             Self::System(_) => None,
             Self::Project(permit) => Some(permit.project()),
+        }
+    }
+
+    fn still(&self, book: &Book) -> Result<(), DirectoryError> {
+        match self {
+            Self::System(_) => Ok(()),
+            Self::Project(permit) => still(book, permit),
         }
     }
 }
@@ -74,7 +92,11 @@ impl Registry {
     ) -> Result<u32, DirectoryError> {
         let act = self.act(permit.actor(), request);
         let project = permit.project().map(|project| &project.name);
-        self.directory.change(&act, |draft| draft.create_label(project, new)).await
+        let decide = |draft: &mut Draft<'_>| {
+            permit.still(draft.book)?;
+            draft.create_label(project, new)
+        };
+        self.directory.change(&act, decide).await
     }
 
     /// Changes a label: `None` leaves it as it is.
@@ -90,7 +112,8 @@ impl Registry {
         request: &Arc<str>,
     ) -> Result<(), DirectoryError> {
         let act = self.act(permit.actor(), request);
-        let decide = |draft: &mut crate::directory::Draft<'_>| {
+        let decide = |draft: &mut Draft<'_>| {
+            permit.still(draft.book)?;
             let old = at(draft.book, permit, id)?;
             let new = NewLabel {
                 name: name.to_owned(),
@@ -108,15 +131,92 @@ impl Registry {
     /// [`DirectoryError`].
     pub async fn delete_label(&self, permit: &LabelPermit, id: u32, request: &Arc<str>) -> Result<(), DirectoryError> {
         let act = self.act(permit.actor(), request);
-        let decide = |draft: &mut crate::directory::Draft<'_>| {
+        self.label(permit, id)?;
+        // In steps: it may be on very many. What an earlier try left on is on nothing people see.
+        let step = |draft: &mut Draft<'_>| {
+            permit.still(draft.book)?;
+            Ok::<_, DirectoryError>(draft.forget_places_of(id, STEP))
+        };
+        while self.directory.change(&act, step).await? > 0 {}
+        let decide = |draft: &mut Draft<'_>| {
+            permit.still(draft.book)?;
             at(draft.book, permit, id)?;
             draft.delete_label(id)
         };
         self.directory.change(&act, decide).await
     }
+
+    /// Puts a label on the artifact a reference names.
+    ///
+    /// # Errors
+    /// [`ShelfError::UnknownArtifact`]; [`ShelfError::Directory`] for a label that is not there, or is on it already.
+    pub async fn add_label(
+        &self,
+        permit: &ProjectPermit,
+        (repository, reference): (&RepositoryName, &Reference),
+        label: u32,
+        request: &Arc<str>,
+    ) -> Result<(), ShelfError> {
+        proven(permit, PUT_ON, repository)?;
+        let digest = self.resolve(repository, reference).await?.digest;
+        let act = self.act(permit.actor(), request);
+        let decide = |draft: &mut Draft<'_>| {
+            still(draft.book, permit)?;
+            draft.put_label_on(repository, &digest, label)
+        };
+        Ok(self.directory.change(&act, decide).await?)
+    }
+
+    /// Takes a label off the artifact a reference names.
+    ///
+    /// # Errors
+    /// [`ShelfError::UnknownArtifact`]; [`ShelfError::Directory`] for a label that is not on it.
+    pub async fn remove_label(
+        &self,
+        permit: &ProjectPermit,
+        (repository, reference): (&RepositoryName, &Reference),
+        label: u32,
+        request: &Arc<str>,
+    ) -> Result<(), ShelfError> {
+        proven(permit, TAKE_OFF, repository)?;
+        let digest = self.resolve(repository, reference).await?.digest;
+        let act = self.act(permit.actor(), request);
+        let decide = |draft: &mut Draft<'_>| {
+            still(draft.book, permit)?;
+            draft.take_label_off(repository, &digest, label)
+        };
+        Ok(self.directory.change(&act, decide).await?)
+    }
+
+    /// Takes the labels off a manifest that was deleted: one pushed again later begins without. When that fails, they stay
+    /// on what nobody sees.
+    pub(super) async fn forget_labels(&self, repository: &RepositoryName, digest: &Digest, act: &Act) {
+        let has_any = self.directory.read(|book| book.labels_on(repository, digest).next().is_some());
+        if !has_any {
+            return;
+        }
+        let decide = |draft: &mut Draft<'_>| {
+            draft.forget_labels_of(repository, digest);
+            Ok::<_, DirectoryError>(())
+        };
+        if let Err(error) = self.directory.change(act, decide).await {
+            tracing::warn!(%repository, %digest, %error, "labels of a deleted manifest were not removed");
+        }
+    }
+
+    /// As [`Registry::forget_labels`], for all manifests of a repository.
+    pub(super) async fn forget_all_labels(&self, repository: &RepositoryName, act: &Act) {
+        let digests: Vec<Digest> = self.directory.read(|book| {
+            let scope = book.project(&repository.project()).map(|project| project.scope);
+            scope.iter().flat_map(|scope| book.labelled().manifests(scope, repository)).copied().collect()
+        });
+        for digest in digests {
+            self.forget_labels(repository, &digest, act).await;
+        }
+    }
 }
 
-fn at(book: &crate::directory::Book, permit: &LabelPermit, id: u32) -> Result<LabelEntry, DirectoryError> {
+fn at(book: &Book, permit: &LabelPermit, id: u32) -> Result<LabelEntry, DirectoryError> {
     let scope = permit.project().map(|project| project.scope);
     book.label(id).filter(|label| label.scope == scope).cloned().ok_or(DirectoryError::Absent("label"))
 }

@@ -222,10 +222,17 @@ impl Registry {
         let act = self.act(permit.actor(), request);
         self.store.make_room();
         let due = self.store.due();
-        let outcome =
-            self.store.meta().delete_manifest(permit.repository(), digest, due, act).await.map_err(Fault::from)?;
+        let outcome = self
+            .store
+            .meta()
+            .delete_manifest(permit.repository(), digest, due, act.clone())
+            .await
+            .map_err(Fault::from)?;
         match outcome {
-            DeletedManifest::Done { tags, kept_by } => Ok(Deleted { tags, kept_by }),
+            DeletedManifest::Done { tags, kept_by } => {
+                self.forget_labels(permit.repository(), digest, &act).await;
+                Ok(Deleted { tags, kept_by })
+            }
             DeletedManifest::Absent => Err(ManifestError::Unknown),
             DeletedManifest::NotHome(site) => Err(ManifestError::NotHome(site)),
         }

@@ -7,6 +7,7 @@ use protocol::Timestamp;
 use protocol::record::governed::{Entity, Member, MemberKey};
 
 use super::Registry;
+use super::projects::still;
 use crate::directory::{Book, DirectoryError, Draft};
 use crate::policy::roles::{ROLES, role_name, role_permissions};
 use crate::policy::{Permission, ProjectPermit, rights};
@@ -121,6 +122,16 @@ fn check_role(draft: &Draft<'_>, permit: &ProjectPermit, role: u32) -> Result<()
     Ok(())
 }
 
+/// Whether the holder of the permit may change or end a membership: nobody takes from others what they could not give.
+fn check_held(draft: &Draft<'_>, permit: &ProjectPermit, id: u32) -> Result<(), DirectoryError> {
+    let Some((_, member)) = draft.book.member_by_id(&permit.project().scope, id) else { return Ok(()) };
+    let may = |role: &u32| rights::may_unseat(draft.book, permit.holder(), *role, permit.name());
+    if member.roles.iter().all(may) {
+        return Ok(());
+    }
+    Err(DirectoryError::Refused("only who administers the project changes members who may do more than they".into()))
+}
+
 /// The membership `id` of a project if it is of the kind that was asked for.
 fn find(book: &Book, permit: &ProjectPermit, id: u32, limited: bool) -> Result<Membership, DirectoryError> {
     let found = book.member_by_id(&permit.project().scope, id);
@@ -164,6 +175,7 @@ impl Registry {
     ) -> Result<u32, DirectoryError> {
         let act = self.act(permit.actor(), request);
         let decide = |draft: &mut Draft<'_>| {
+            still(draft.book, permit)?;
             let key = MemberKey { entity: who.find(draft.book)?, repositories: repositories.clone() };
             let id = draft.add_member(permit.name(), &key, role)?;
             check_role(draft, permit, role)?;
@@ -175,7 +187,7 @@ impl Registry {
     /// Gives a member another role.
     ///
     /// # Errors
-    /// As [`Registry::add_member`].
+    /// As [`Registry::add_member`]; [`DirectoryError::Refused`] also for a member who may do more than the changer.
     pub async fn change_member(
         &self,
         permit: &ProjectPermit,
@@ -185,7 +197,9 @@ impl Registry {
     ) -> Result<(), DirectoryError> {
         let act = self.act(permit.actor(), request);
         let decide = |draft: &mut Draft<'_>| {
+            still(draft.book, permit)?;
             find(draft.book, permit, id, false)?;
+            check_held(draft, permit, id)?;
             check_role(draft, permit, role)?;
             draft.change_member(permit.name(), id, role)
         };
@@ -195,7 +209,7 @@ impl Registry {
     /// Ends a membership, or (`limited`) a right over some repositories.
     ///
     /// # Errors
-    /// [`DirectoryError::Absent`].
+    /// [`DirectoryError::Absent`]; [`DirectoryError::Refused`] for a member who may do more than the remover.
     pub async fn remove_member(
         &self,
         permit: &ProjectPermit,
@@ -205,7 +219,9 @@ impl Registry {
     ) -> Result<(), DirectoryError> {
         let act = self.act(permit.actor(), request);
         let decide = |draft: &mut Draft<'_>| {
+            still(draft.book, permit)?;
             find(draft.book, permit, id, limited)?;
+            check_held(draft, permit, id)?;
             draft.remove_member(permit.name(), id)
         };
         self.directory.change(&act, decide).await

@@ -10,7 +10,8 @@ use protocol::record::governed::Metadata;
 use protocol::record::value::Settings;
 
 use super::Registry;
-use crate::directory::{DirectoryError, ProjectChange};
+use super::projects::still;
+use crate::directory::{DirectoryError, Draft, ProjectChange};
 use crate::policy::ProjectPermit;
 
 /// Whether anyone may pull.
@@ -125,7 +126,8 @@ impl Registry {
         let mut change = ProjectChange::default();
         change.set(name, Some(value))?;
         let act = self.act(permit.actor(), request);
-        let decide = |draft: &mut crate::directory::Draft<'_>| {
+        let decide = |draft: &mut Draft<'_>| {
+            still(draft.book, permit)?;
             let project = draft.book.project(permit.name()).ok_or(DirectoryError::Absent("project"))?;
             if all(&project.settings).contains_key(name) {
                 return Err(DirectoryError::Exists(name.to_owned()));
@@ -146,7 +148,11 @@ impl Registry {
         request: &Arc<str>,
     ) -> Result<(), DirectoryError> {
         let act = self.act(permit.actor(), request);
-        self.directory.change(&act, |draft| draft.change_project(permit.name(), &change)).await
+        let decide = |draft: &mut Draft<'_>| {
+            still(draft.book, permit)?;
+            draft.change_project(permit.name(), &change)
+        };
+        self.directory.change(&act, decide).await
     }
 }
 

@@ -25,6 +25,7 @@ mod roles;
 mod shelf;
 mod statistics;
 mod tags;
+mod undelete;
 mod uploads;
 
 use std::sync::Arc;
@@ -64,6 +65,7 @@ pub use roles::{RoleError, RoleText};
 pub use shelf::{LIST_REPOSITORIES, MAX_DESCRIPTION, Repositories, ShelfError};
 pub use statistics::Statistics;
 pub use tags::TagError;
+pub use undelete::Undeleted;
 pub use uploads::{Mounted, Received, UploadError};
 
 pub use crate::storage::blobs::OpenBlob;

@@ -38,6 +38,26 @@ pub struct AboutProject {
     pub repositories: u64,
 }
 
+/// That what a permit proves is still so, for decisions: between the two the client sent a body, at its leisure.
+pub(super) fn still(book: &Book, permit: &ProjectPermit) -> Result<(), DirectoryError> {
+    if permit.holds_in(book) {
+        Ok(())
+    } else if permit.is_of_open(book) {
+        Err(not_any_more())
+    } else {
+        Err(DirectoryError::Absent("project"))
+    }
+}
+
+/// As [`still`], of who administers the system.
+pub(super) fn still_administers(book: &Book, permit: &AdminPermit) -> Result<(), DirectoryError> {
+    if permit.holds_in(book) { Ok(()) } else { Err(not_any_more()) }
+}
+
+fn not_any_more() -> DirectoryError {
+    DirectoryError::Refused("this account may not do this any more".into())
+}
+
 impl NewProject {
     /// A private one, as a push makes it.
     #[must_use]
@@ -85,7 +105,11 @@ impl Registry {
     pub async fn delete_project(&self, permit: &ProjectPermit, request: &Arc<str>) -> Result<(), DirectoryError> {
         self.store.make_room();
         let act = self.act(permit.actor(), request);
-        self.directory.change(&act, |draft| draft.delete_project(permit.name(), false)).await
+        let delete = self.directory.change(&act, |draft| {
+            still(draft.book, permit)?;
+            draft.delete_project(permit.name(), false)
+        });
+        delete.await
     }
 
     /// Deletes a project with all that is in it. It can be undone until its bytes are collected.
@@ -100,21 +124,11 @@ impl Registry {
     ) -> Result<(), DirectoryError> {
         self.store.make_room();
         let act = self.act(permit.actor(), request);
-        self.directory.change(&act, |draft| draft.delete_project(name, true)).await
-    }
-
-    /// Opens again the project of this name that was deleted last.
-    ///
-    /// # Errors
-    /// [`DirectoryError`].
-    pub async fn undelete_project(
-        &self,
-        permit: &AdminPermit,
-        name: &ProjectName,
-        request: &Arc<str>,
-    ) -> Result<(), DirectoryError> {
-        let act = self.act(permit.actor(), request);
-        self.directory.change(&act, |draft| draft.undelete_project(name)).await
+        let delete = self.directory.change(&act, |draft| {
+            still_administers(draft.book, permit)?;
+            draft.delete_project(name, true)
+        });
+        delete.await
     }
 
     /// The projects someone may see and `wants`, by name. Asks what is wanted first: it costs less than what may be seen.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use protocol::ProjectName;
 
 use super::Registry;
+use super::projects::still;
 use crate::auth::{Authenticator, Kind, Secret, robot_secret_kept};
 use crate::directory::{self, Book, DirectoryError, RobotChange, RobotEntry};
 use crate::policy::rights::{EVERYWHERE, SYSTEM, may_hand_on, robot_permission};
@@ -144,6 +145,7 @@ fn record(gifts: &[Gift]) -> Vec<String> {
 
 /// The robot of an id, if the permit is about where it belongs.
 fn robot_of<'b>(book: &'b Book, permit: &RobotPermit, id: u32) -> Result<&'b RobotEntry, DirectoryError> {
+    permit.within().map_or(Ok(()), |within| still(book, within))?;
     let scope = permit.project().map(|project| project.scope);
     book.robot_by_id(id).filter(|robot| robot.scope == scope).ok_or(DirectoryError::Absent("robot"))
 }
@@ -170,6 +172,7 @@ impl Registry {
             directory::NewRobot { name, project, permissions, days, description, disabled, creator, secret: kept };
         let act = self.act(permit.actor(), request);
         let make = self.directory.change(&act, |draft| {
+            permit.within().map_or(Ok(()), |within| still(draft.book, within))?;
             check_giver(draft.book, permit.holder(), &gifts)?;
             draft.create_robot(&asked)
         });

@@ -7,14 +7,18 @@ use std::sync::Arc;
 use protocol::{ProjectName, RepositoryName};
 
 use super::{Fault, ManifestError, Registry};
+use crate::directory::DirectoryError;
 use crate::policy::{Permission, ProjectPermit, Resource, Sight, Verb};
 use crate::storage::meta::{
     DeletedRepository, FindRepositories, ProjectTotals, RepositoryKey, RepositoryOrder, RepositoryView, Shown, Slice,
-    Wanted,
+    Wanted, delete_in_steps,
 };
 
 /// Most bytes of what is said of a repository.
 pub const MAX_DESCRIPTION: usize = 64 * 1024;
+
+/// Tags and manifests of a repository that are deleted at once: other writes come in between.
+const STEP: usize = 200;
 
 /// Most items of one page of a listing by place.
 pub(super) const MAX_PAGE: usize = 100;
@@ -43,6 +47,9 @@ pub enum ShelfError {
     /// What speaks about another artifact has no place of its own.
     #[error("this artifact speaks about another one and goes with that: copy that")]
     Accessory,
+    /// An index needs it.
+    #[error("the index {0} names this artifact: delete that first")]
+    Needed(protocol::Digest),
     /// The artifact has no such addition.
     #[error("an artifact of the type {0} has no such addition")]
     NoAddition(String),
@@ -66,6 +73,9 @@ pub enum ShelfError {
     /// A manifest was not taken.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// A label.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// The permit proves something else: a mistake of ours.
     #[error("the permit does not prove {0} here")]
     Unproven(Permission),
@@ -225,8 +235,17 @@ impl Registry {
         proven(permit, DELETE, name)?;
         let act = self.act(permit.actor(), request);
         self.store.make_room();
-        match self.store.meta().delete_repository(name, self.store.due(), act).await.map_err(Fault::from)? {
-            DeletedRepository::Done { .. } => Ok(()),
+        let (this, gone, by) = (self.clone(), name.clone(), act.clone());
+        let work = async move {
+            let deleted = delete_in_steps(this.store.meta(), &gone, STEP, this.store.due(), &by).await;
+            if matches!(deleted, Ok(DeletedRepository::Done)) {
+                this.forget_all_labels(&gone, &by).await;
+            }
+            deleted
+        };
+        // It goes on when the client hangs up meanwhile.
+        match self.scope.run("delete a repository", work).await.map_err(Fault::from)?.map_err(Fault::from)? {
+            DeletedRepository::Done | DeletedRepository::More(_) => Ok(()),
             DeletedRepository::Absent => Err(ShelfError::UnknownRepository),
             DeletedRepository::NotHome(site) => Err(ShelfError::NotHome(site)),
         }

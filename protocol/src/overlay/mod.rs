@@ -106,6 +106,9 @@ pub const ALONE_STAY: Duration = Duration::from_secs(10 * 60);
 /// How long a link for an audience is kept before another audience has its turn.
 pub const AUDIENCE_STAY: Duration = Duration::from_secs(60);
 
+/// For how long a member of an audience is visited before another is.
+pub const AUDIENCE_VISIT: Duration = Duration::from_secs(3 * 60);
+
 /// How often links for audiences are looked over when nothing has happened.
 pub const AUDIENCE_EVERY: Duration = Duration::from_secs(10);
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::link::{Aim, Origin, State};
 use super::machine::{Effect, Overlay};
-use super::{AUDIENCE_EVERY, AUDIENCE_STAY, MAX_PENDING};
+use super::{AUDIENCE_EVERY, AUDIENCE_STAY, AUDIENCE_VISIT, MAX_PENDING};
 use crate::identity::NodeKey;
 use crate::roster::{Audience, Roster};
 
@@ -28,7 +28,8 @@ impl Overlay {
         for at in 0..audiences.len() {
             let number = (self.turn + at) % audiences.len();
             let Some(audience) = audiences.get(number) else { break };
-            let needs = self.needs(audience, roster.me(), now);
+            let mut needs = self.needs(audience, roster.me(), now);
+            needs.extend(self.visit(audience, roster.me(), now).filter(|key| !needs.contains(key)));
             let extra = needs.iter().filter(|key| !held.contains(*key) && !self.is_ordinary(key)).count();
             if spent + extra > room && at > 0 {
                 if self.next_turn.is_none_or(|(_, at)| now >= at) {
@@ -91,6 +92,27 @@ impl Overlay {
             }
         }
         [*next].into_iter().chain(own.or_else(|| ring.next().copied())).collect()
+    }
+
+    /// A third member, another in each period: a ring is cut in two by two members that hand nothing on, and who keeps
+    /// visiting others finds out what was held back.
+    fn visit(&self, audience: &Audience, me: NodeKey, now: Duration) -> Option<NodeKey> {
+        let every = if self.plan.is_metered { AUDIENCE_VISIT * 3 } else { AUDIENCE_VISIT };
+        let period = now.as_secs() / every.as_secs();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&me.0).update(&period.to_le_bytes());
+        audience.members.first().map(|first| hasher.update(&first.0));
+        let hash = hasher.finalize();
+        let start = hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let count = audience.members.len();
+        let start = usize::try_from(start % count.max(1) as u64).unwrap_or(0);
+        let (before, behind) = audience.members.split_at(start);
+        let may_try = |key: &&NodeKey| {
+            **key != me
+                && (self.links.get(*key).is_some_and(|link| link.neighbour().is_some())
+                    || self.away.may_try_for_audience(key, now))
+        };
+        behind.iter().chain(before).find(may_try).copied()
     }
 
     fn is_ordinary(&self, key: &NodeKey) -> bool {

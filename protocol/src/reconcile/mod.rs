@@ -5,6 +5,7 @@
 //! what is small (Meyer, "Range-Based Set Reconciliation", 2023), until each knows which of its records the other lacks.
 //! Those it sends, newest first. There is no horizon: a newcomer is a site whose ranges are empty, and gets them whole.
 //!
+//! - [`overview`] finds which of many scopes differ; [`Meetings`] says with whom to reconcile at the same time.
 //! - [`Session`] is the machine a connection holds: scopes in order, each in one run, the messages, what to send.
 //! - A run is keyed with nonces of both sides, so that nobody can write records whose sums or short ids collide. What
 //!   collides all the same is found by the next run, under other nonces.
@@ -17,8 +18,10 @@
 mod days;
 mod index;
 mod items;
+mod meetings;
 mod message;
 mod outbox;
+pub mod overview;
 mod run;
 mod session;
 mod wire;
@@ -34,6 +37,7 @@ mod properties;
 
 pub use days::{DayHashes, Root};
 pub use items::{Edge, Item, Items, Span};
+pub use meetings::{Began, Meetings};
 pub use message::{Entry, Message, Nonce, NotAMessage, Open, Short, Sum, Turn, What};
 pub use run::{Fault, Pace, Tally};
 pub use session::{Effect, Outcome, Scopes, Session, agenda};

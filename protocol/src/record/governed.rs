@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::RecordKey;
-use crate::Timestamp;
+use crate::{Digest, RepositoryName, Timestamp};
 
 /// A person's account. Its name is its key. How a password is checked is said by no record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,6 +173,44 @@ pub struct Label {
     pub updated: Timestamp,
 }
 
+/// That a manifest has a label; which ones is its key. Without the label there is no value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Labelled {
+    /// When it was put on.
+    pub at: Timestamp,
+}
+
+/// What a [`Labelled`] is about, as its key says. Each label has a key of its own: sites that put on different ones do not
+/// contradict each other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LabelledKey {
+    /// Where the manifest is.
+    pub repository: RepositoryName,
+    /// The manifest.
+    pub digest: Digest,
+    /// The label, by id.
+    pub label: u32,
+}
+
+impl LabelledKey {
+    /// The key of its record.
+    #[must_use]
+    pub fn to_key(&self) -> RecordKey {
+        RecordKey::named(&format!("{}@{}\0{}", self.repository, self.digest, self.label))
+    }
+
+    /// Reads a key; `None` when it is none of a label on a manifest.
+    #[must_use]
+    pub fn read(key: &RecordKey) -> Option<Self> {
+        let (what, label) = std::str::from_utf8(key.as_bytes()).ok()?.split_once('\0')?;
+        let (repository, digest) = what.split_once('@')?;
+        let this =
+            Self { repository: repository.parse().ok()?, digest: digest.parse().ok()?, label: label.parse().ok()? };
+        // Neither "07" nor a short name is a second key of the same.
+        (this.to_key() == *key).then_some(this)
+    }
+}
+
 /// How much a project may hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
@@ -195,6 +233,21 @@ pub type Metadata = BTreeMap<String, String>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_label_on_a_manifest_has_one_key() {
+        let digest = Digest::sha256(b"x");
+        let key = LabelledKey { repository: "library/app".parse().unwrap(), digest, label: 7 };
+        assert_eq!(LabelledKey::read(&key.to_key()), Some(key.clone()));
+        for bad in ["", "library/app", "app@x\x007"] {
+            assert_eq!(LabelledKey::read(&RecordKey::named(bad)), None, "{bad}");
+        }
+        for bad in
+            [format!("library/app@{digest}\x0007"), format!("app@{digest}\x007"), format!("library/app@{digest}")]
+        {
+            assert_eq!(LabelledKey::read(&RecordKey::named(&bad)), None, "{bad}");
+        }
+    }
 
     #[test]
     fn a_membership_has_one_key() {

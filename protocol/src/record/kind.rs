@@ -121,6 +121,16 @@ kinds! {
     TRUST_KEY = 33, "trust-key", Some(Action::Administer);
     /// Where to tell of events.
     WEBHOOK = 34, "webhook", Some(Action::Administer);
+    /// A label on a manifest of a repository.
+    LABELLED = 35, "labelled", Some(Action::Administer);
+}
+
+impl Kind {
+    /// Whether it goes ahead of all others: what ends a right must not wait behind what somebody pushes.
+    #[must_use]
+    pub const fn is_urgent(self) -> bool {
+        matches!(self, Self::REVOCATION | Self::SUSPENSION | Self::DENIAL)
+    }
 }
 
 impl fmt::Display for Kind {

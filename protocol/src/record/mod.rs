@@ -217,6 +217,12 @@ impl Parcel {
         self.record.id()
     }
 
+    /// The scope it says it belongs to, for finding out whether it is wanted before the signature is checked.
+    #[must_use]
+    pub fn scope(&self) -> ScopeId {
+        self.record.scope()
+    }
+
     /// Checks the signature.
     ///
     /// # Errors

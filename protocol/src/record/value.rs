@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::governed::{Configured, CustomRole, Group, Label, Member, Metadata, Quota, Robot, User};
+use super::governed::{Configured, CustomRole, Group, Label, Labelled, Member, Metadata, Quota, Robot, User};
 use super::{Kind, RecordId};
 use crate::canonical::{self, NotCanonical};
 use crate::trust::{Endorsement, Farewell, Grant, Revocation, Suspension};
@@ -176,6 +176,7 @@ pub enum Value {
     User(User),
     Group(Group),
     Label(Label),
+    Labelled(Labelled),
     Configured(Configured),
     Denial(Denial),
     Quota(Quota),
@@ -206,6 +207,7 @@ impl Value {
             Kind::USER => Self::User(canonical::decode(bytes)?),
             Kind::GROUP => Self::Group(canonical::decode(bytes)?),
             Kind::LABEL => Self::Label(canonical::decode(bytes)?),
+            Kind::LABELLED => Self::Labelled(canonical::decode(bytes)?),
             Kind::CONFIGURATION => Self::Configured(canonical::decode(bytes)?),
             Kind::DENIAL => Self::Denial(canonical::decode(bytes)?),
             Kind::QUOTA => Self::Quota(canonical::decode(bytes)?),
@@ -233,6 +235,7 @@ impl Value {
             Self::User(value) => canonical::encode(value),
             Self::Group(value) => canonical::encode(value),
             Self::Label(value) => canonical::encode(value),
+            Self::Labelled(value) => canonical::encode(value),
             Self::Configured(value) => canonical::encode(value),
             Self::Denial(value) => canonical::encode(value),
             Self::Quota(value) => canonical::encode(value),

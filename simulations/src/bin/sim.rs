@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use simulations::event_log::EventLog;
+use simulations::fleet::charter::Safeguards;
+use simulations::fleet::scenarios::{self, Size};
 use simulations::report::{Report, Verdict};
 use simulations::scenario::Scenario;
 use simulations::world::World;
@@ -32,6 +34,17 @@ enum Command {
         from: u64,
         /// A built-in name or a path; all built-in ones without it.
         scenario: Option<String>,
+    },
+    /// Run fleets of sites and print what was counted, as a table.
+    Fleet {
+        /// One scenario; all without it.
+        name: Option<String>,
+        /// The large size.
+        #[arg(long)]
+        long: bool,
+        /// The seed.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// Run one seed and print its event log.
     Replay {
@@ -72,6 +85,25 @@ fn perform(command: Command, out: &mut impl Write) -> Result<bool, Box<dyn Error
                 let verdict = Verdict::of(&Scenario::load(&name)?, from..from.saturating_add(seeds))?;
                 writeln!(out, "{verdict}")?;
                 good &= verdict.is_good();
+            }
+            Ok(good)
+        }
+        Command::Fleet { name, long, seed } => {
+            let size = if long { Size::Long } else { Size::Small };
+            let mut good = true;
+            let chosen: Vec<_> =
+                scenarios::ALL.iter().filter(|(known, ..)| name.as_ref().is_none_or(|name| name == known)).collect();
+            if chosen.is_empty() {
+                let known: Vec<&str> = scenarios::ALL.iter().map(|(name, ..)| *name).collect();
+                return Err(format!("no such fleet: there are {}", known.join(", ")).into());
+            }
+            for (name, about, scenario) in chosen {
+                writeln!(out, "\n{name}: {about} (seed {seed})")?;
+                for finding in scenario(size, Safeguards::default(), seed) {
+                    good &= finding.is_met();
+                    writeln!(out, "{finding}")?;
+                }
+                out.flush()?;
             }
             Ok(good)
         }

@@ -9,14 +9,18 @@
 
 use std::str;
 
+mod administration;
 mod documents;
 mod edges;
+mod neighbours;
 mod peers;
 mod records;
 mod words;
 
+pub use administration::{api_route, q};
 pub use documents::{json, manifest};
 pub use edges::{config, credentials, query, route};
+pub use neighbours::neighbour;
 pub use peers::reconcile;
 pub use records::{record, value};
 pub use words::{digest, media_type, name, range, reference, scope, upload_id};
@@ -26,6 +30,7 @@ pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its binary and of its folder in `corpus/`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("api_route", api_route),
     ("config", config),
     ("credentials", credentials),
     ("digest", digest),
@@ -33,6 +38,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("manifest", manifest),
     ("media_type", media_type),
     ("name", name),
+    ("neighbour", neighbour),
+    ("q", q),
     ("query", query),
     ("range", range),
     ("record", record),

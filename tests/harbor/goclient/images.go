@@ -310,12 +310,32 @@ func (w *walk) labels(there pushed) {
 		t.answered(w.admin, err, 404)
 	})
 	w.step("label: on an artifact", func(t *step) {
-		// A deviation: labels on artifacts are not kept (docs/reference/harbor-compatibility.md).
-		_, err := w.admin.Artifact.AddLabel(ctx, &artifact.AddLabelParams{ProjectName: there.project, RepositoryName: at, Reference: there.tags[0], Label: &models.Label{ID: own}})
-		t.answered(w.admin, err, 501)
-		got, err := w.admin.Artifact.ListArtifacts(ctx, &artifact.ListArtifactsParams{ProjectName: there.project, RepositoryName: at, WithLabel: of(true)})
+		add := func(s *session, id int64) error {
+			_, err := s.Artifact.AddLabel(ctx, &artifact.AddLabelParams{ProjectName: there.project, RepositoryName: at, Reference: there.tags[0], Label: &models.Label{ID: id}})
+			return err
+		}
+		remove := func(id int64) error {
+			_, err := w.admin.Artifact.RemoveLabel(ctx, &artifact.RemoveLabelParams{ProjectName: there.project, RepositoryName: at, Reference: there.tags[0], LabelID: id})
+			return err
+		}
+		labelled := func(q string) int {
+			got, err := w.admin.Artifact.ListArtifacts(ctx, &artifact.ListArtifactsParams{ProjectName: there.project, RepositoryName: at, Q: of(q)})
+			t.answered(w.admin, err, 200)
+			return len(got.Payload)
+		}
+		t.answered(w.stranger, add(w.stranger, own), 401)
+		t.answered(w.admin, add(w.admin, own), 200)
+		t.answered(w.admin, add(w.admin, global), 200)
+		t.answered(w.admin, add(w.admin, own), 409)
+		t.answered(w.admin, add(w.admin, 999_999_999), 404)
+		got, err := w.admin.Artifact.GetArtifact(ctx, &artifact.GetArtifactParams{ProjectName: there.project, RepositoryName: at, Reference: there.tags[0], WithLabel: of(true)})
 		t.answered(w.admin, err, 200)
-		t.that(len(got.Payload) > 0 && len(got.Payload[0].Labels) == 0, "%s", w.admin.wire.body)
+		same(t, "labels", len(got.Payload.Labels), 2)
+		same(t, "artifacts with both labels", labelled(fmt.Sprintf("labels=(%d %d)", own, global)), 1)
+		t.answered(w.admin, remove(global), 200)
+		t.answered(w.admin, remove(global), 404)
+		same(t, "artifacts with both labels", labelled(fmt.Sprintf("labels=(%d %d)", own, global)), 0)
+		same(t, "artifacts with one label", labelled(fmt.Sprintf("labels=(%d)", own)), 1)
 	})
 	w.step("label: not for others", func(t *step) {
 		plain := w.person(t, "go-porter")
@@ -356,6 +376,8 @@ func (w *walk) deletions(there pushed) {
 		same(t, "the code", w.admin.code(), "PRECONDITION")
 	})
 	w.step("artifact: delete", func(t *step) {
+		t.answered(w.admin, remove(there.image), 412)
+		same(t, "the code", w.admin.code(), "PRECONDITION")
 		t.answered(w.admin, remove(there.indexTag), 200)
 		t.answered(w.admin, remove(there.indexTag), 404)
 		t.answered(w.admin, remove(there.image), 200)

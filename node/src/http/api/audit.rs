@@ -2,12 +2,10 @@
 
 mod purge;
 
-use std::time::Duration;
-
 use super::ask::Ask;
 use super::error;
-use super::model::Time;
 use super::model::system::{AuditLog, AuditLogEventType, AuditLogExt};
+use super::model::time as shown;
 use super::paged::Paged;
 use super::q::{Field, Filter as Wanted, ListQuery, Pattern, time};
 use super::table::Operation as Op;
@@ -94,10 +92,6 @@ fn new(entry: &Entry) -> AuditLogExt {
         operation_result: told.outcome == Outcome::Done,
         op_time: shown(act.at),
     }
-}
-
-fn shown(at: Timestamp) -> Time {
-    Time::at(Duration::from_millis(at.0))
 }
 
 fn failed(error: AuditError) -> Error {

@@ -7,7 +7,6 @@ mod search;
 mod show;
 mod tags;
 
-use http::StatusCode;
 use protocol::{Reference, RepositoryName};
 
 use super::ask::Ask;
@@ -36,15 +35,10 @@ pub(super) async fn answer(operation: Op, ask: &mut Ask<'_>) -> Result<Response,
         Op::CreateTag => tags::create(ask).await,
         Op::ListTags => tags::list(ask).await,
         Op::DeleteTag => tags::delete(ask).await,
-        Op::AddLabel | Op::RemoveLabel => Err(labels()),
+        Op::AddLabel => artifacts::add_label(ask).await,
+        Op::RemoveLabel => artifacts::remove_label(ask).await,
         _ => Err(error::no_route()),
     }
-}
-
-/// Labels can be made, but artifacts have no place for them.
-fn labels() -> Error {
-    let message = "this node keeps no labels on artifacts: use annotations, or artifacts that refer to this one";
-    Error::new(StatusCode::NOT_IMPLEMENTED, "UNSUPPORTED", message)
 }
 
 /// The repository of the path. A name that is none is one that is not there.

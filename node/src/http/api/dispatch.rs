@@ -106,7 +106,9 @@ async fn handle(operation: Op, ask: &mut Ask<'_>) -> Result<Response, Error> {
         | Op::DeleteLabel
         | Op::ListGrants
         | Op::CreateGrant
-        | Op::DeleteGrant => Box::pin(projects::answer(operation, ask)).await,
+        | Op::DeleteGrant
+        | Op::DeleteFullProject
+        | Op::UndeleteProject => Box::pin(projects::answer(operation, ask)).await,
         Op::Search
         | Op::ListArtifactsOfProject
         | Op::ListAllRepositories

@@ -2,15 +2,13 @@
 
 mod groups;
 
-use std::time::Duration;
-
 use super::ask::Ask;
 use super::error;
 use super::model::people::{
     CliSecretReq, PasswordReq, PermissionPair, UserCreationReq, UserDisabledFlag, UserProfile, UserResp,
     UserSearchRespItem, UserSysAdminFlag,
 };
-use super::model::{Hidden, Time};
+use super::model::{Hidden, time};
 use super::q::{Field, ListQuery};
 use super::sorted;
 use super::table::Operation as Op;
@@ -52,16 +50,6 @@ pub(super) async fn answer(operation: Op, ask: &mut Ask<'_>) -> Result<Response,
         }
         _ => groups::answer(operation, ask).await,
     }
-}
-
-/// A time of a record.
-pub(super) fn time(at: protocol::Timestamp) -> Time {
-    Time::at(Duration::from_millis(at.0))
-}
-
-/// A time of a record, for filters.
-pub(super) fn moment<'a>(at: protocol::Timestamp) -> Field<'a> {
-    Field::Time(i64::try_from(at.0).unwrap_or(i64::MAX))
 }
 
 /// The number of the path as ids are here; one too large is nobody's.
@@ -112,8 +100,8 @@ fn field<'u>(user: &'u UserEntry, key: &str) -> Option<Field<'u>> {
         "user_id" | "UserID" => Field::Number(user.is.id.into()),
         "sysadmin_flag" | "SysAdminFlag" => Field::Flag(user.is.administrator),
         "disabled" => Field::Flag(user.is.disabled),
-        "creation_time" | "CreationTime" => moment(user.is.created),
-        "update_time" | "UpdateTime" => moment(user.is.updated),
+        "creation_time" | "CreationTime" => Field::at(user.is.created),
+        "update_time" | "UpdateTime" => Field::at(user.is.updated),
         _ => return None,
     })
 }

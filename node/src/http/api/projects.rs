@@ -6,16 +6,15 @@ mod metadata;
 mod project;
 mod quotas;
 
-use std::time::Duration;
-
-use protocol::Timestamp;
-
 use super::ask::Ask;
 use super::error;
-use super::model::Time;
+use super::model::{number, time};
 use super::table::Operation as Op;
 use crate::http::Response;
 use crate::http::error::Error;
+
+pub(super) use labels::show as show_label;
+pub(super) use project::show as shown_project;
 
 /// Answers the operations of this file.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the frame gives each file its own operations alone")]
@@ -27,6 +26,8 @@ pub(super) async fn answer(operation: Op, ask: &mut Ask<'_>) -> Result<Response,
         Op::GetProject => project::get(ask).await,
         Op::UpdateProject => project::update(ask).await,
         Op::DeleteProject => project::delete(ask).await,
+        Op::DeleteFullProject => project::delete_full(ask).await,
+        Op::UndeleteProject => project::undelete(ask).await,
         Op::GetProjectDeletable => project::deletable(ask).await,
         Op::GetProjectSummary => project::summary(ask).await,
         Op::ListProjectMetadatas => metadata::list(ask),
@@ -52,21 +53,6 @@ pub(super) async fn answer(operation: Op, ask: &mut Ask<'_>) -> Result<Response,
         Op::DeleteLabel => labels::delete(ask).await,
         other => Err(Error::internal(format!("{other:?} is no operation of this file"))),
     }
-}
-
-/// A moment, on the wire.
-const fn time(at: Timestamp) -> Time {
-    Time::at(Duration::from_millis(at.0))
-}
-
-/// A moment, for a [`super::q::Field`].
-fn millis(at: Timestamp) -> i64 {
-    i64::try_from(at.0).unwrap_or(i64::MAX)
-}
-
-/// A number of things, on the wire.
-fn number(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The id in the segment `{name}`. One that is too large for any is nobody's.

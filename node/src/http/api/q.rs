@@ -4,6 +4,7 @@
 //! `(a b)`; a `\` before an exact value takes a first special character as it is. Keys a list does not know are passed
 //! over, as Harbor does. What is fit to be asked is for the handlers: they give each item's [`Field`]s.
 
+use protocol::Timestamp;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -33,6 +34,13 @@ pub(crate) enum Field<'a> {
     Time(i64),
     /// Several texts: labels, tags.
     Set(&'a [&'a str]),
+}
+
+impl Field<'_> {
+    /// A time of the records.
+    pub(crate) fn at(at: Timestamp) -> Self {
+        Self::Time(i64::try_from(at.0).unwrap_or(i64::MAX))
+    }
 }
 
 /// What a term wants of a property.
@@ -91,6 +99,11 @@ impl Filter {
     /// What is wanted of `key`, for what a handler finds by other means than looking at each item.
     pub(crate) fn get(&self, key: &str) -> Option<&Pattern> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, pattern)| pattern)
+    }
+
+    /// All terms, in the order of their last mention.
+    pub(crate) fn terms(&self) -> impl Iterator<Item = (&str, &Pattern)> {
+        self.0.iter().map(|(key, pattern)| (&**key, pattern))
     }
 
     /// Whether everything matches.

@@ -14,7 +14,8 @@ use super::model::people::{
     Access, PermissionPair, Permissions, Robot, RobotCreate, RobotCreated, RobotPermission, RobotReq, RobotSec,
     RobotSecReq,
 };
-use super::people::{id, moment, time};
+use super::model::time;
+use super::people::id;
 use super::q::{Field, ListQuery, Pattern};
 use super::route::ProjectKey;
 use super::sorted;
@@ -182,8 +183,8 @@ fn field<'r>(row: &'r Row, key: &str) -> Option<Field<'r>> {
         "disable" | "disabled" | "Disabled" => Field::Flag(robot.disabled),
         "expires_at" | "expiresat" | "ExpiresAt" => Field::Number(expires_at(&row.robot)),
         "duration" | "Duration" => Field::Number(robot.days.map_or(-1, i64::from)),
-        "creation_time" | "CreationTime" => moment(robot.created),
-        "update_time" | "UpdateTime" => moment(robot.updated),
+        "creation_time" | "CreationTime" => Field::at(robot.created),
+        "update_time" | "UpdateTime" => Field::at(robot.updated),
         _ => return None,
     })
 }

@@ -4,6 +4,9 @@
 //! clients encode its slashes twice. Any other spelling of the same thing (`..`, `//`, an encoded slash or letter, a
 //! missing or an extra slash) is no route, so no two parts of the node can judge one path differently.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use http::{HeaderMap, Method, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -60,7 +63,7 @@ pub(crate) fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 }
 
 /// An object of texts.
-pub(crate) type Words = std::collections::BTreeMap<String, String>;
+pub(crate) type Words = BTreeMap<String, String>;
 
 /// What a parameter of the query holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -309,6 +312,72 @@ fn digits(text: &str) -> Option<i64> {
     if plain && !text.starts_with('0') { text.parse().ok() } else { None }
 }
 
+/// A part of a path.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    // First: where two places fit a path, the one with fixed words further left is meant.
+    Word(&'static str),
+    Repository,
+    Segment,
+}
+
+/// A path, and the routes that are there.
+#[derive(Debug)]
+struct Place {
+    parts: Vec<Part>,
+    routes: Vec<&'static Route>,
+}
+
+/// All places, by the number of their parts; among those of one number, the one that is meant comes first.
+static PLACES: LazyLock<Vec<Vec<Place>>> = LazyLock::new(|| {
+    let mut by_path: BTreeMap<&str, Vec<&'static Route>> = BTreeMap::new();
+    for route in ROUTES {
+        by_path.entry(route.path).or_default().push(route);
+    }
+    let mut places = Vec::new();
+    let mut put = |path: &'static str, routes: Vec<&'static Route>| {
+        let parts: Vec<_> = path.split('/').map(part).collect();
+        places.resize_with(places.len().max(parts.len() + 1), Vec::new);
+        places[parts.len()].push(Place { parts, routes });
+    };
+    for (path, routes) in by_path {
+        // One path ends in a slash; without it, it is the same.
+        if let Some(bare) = path.strip_suffix('/') {
+            put(bare, routes.clone());
+        }
+        put(path, routes);
+    }
+    places.iter_mut().for_each(|places| places.sort_unstable_by(|a, b| a.parts.cmp(&b.parts)));
+    places
+});
+
+fn part(text: &'static str) -> Part {
+    match variable(text) {
+        None => Part::Word(text),
+        Some(REPOSITORY) => Part::Repository,
+        Some(_) => Part::Segment,
+    }
+}
+
+impl Place {
+    fn fits(&self, path: &str) -> bool {
+        self.parts.iter().zip(path.split('/')).all(|(part, have)| match part {
+            Part::Word(word) => *word == have,
+            Part::Repository | Part::Segment => !have.is_empty(),
+        })
+    }
+
+    /// The variable segments, decoded; `None` when one is not spelt the one way it has.
+    fn read(&self, path: &str) -> Option<Vec<String>> {
+        let read = |(part, text): (&Part, &str)| match part {
+            Part::Word(_) => None,
+            Part::Repository => Some(repository(text)),
+            Part::Segment => Some(segment(text)),
+        };
+        self.parts.iter().zip(path.split('/')).filter_map(read).collect()
+    }
+}
+
 /// Finds the route of a request.
 ///
 /// # Errors
@@ -317,48 +386,15 @@ pub(crate) fn find(method: &Method, path: &str) -> Result<Matched, Error> {
     let Some(below) = path.strip_prefix(PREFIX).filter(|_| path.len() <= MAX_PATH) else {
         return Err(error::no_route());
     };
-    let Some(best) = ROUTES.iter().filter(|route| fits(route.path, below)).max_by_key(|route| literalness(route.path))
-    else {
-        return Err(error::no_route());
-    };
+    let mut places = PLACES.get(below.split('/').count()).into_iter().flatten();
+    let Some(place) = places.find(|place| place.fits(below)) else { return Err(error::no_route()) };
     // There is such a route, and nothing can be called what stands in this path.
-    let params = read(best.path, below).ok_or_else(|| error::not_found("what this path names"))?;
-    let there = || ROUTES.iter().filter(|route| route.path == best.path);
-    let Some(route) = there().find(|route| route.method == method.as_str()) else {
-        let allow: Vec<_> = there().map(|route| route.method).collect();
+    let params = place.read(below).ok_or_else(|| error::not_found("what this path names"))?;
+    let Some(route) = place.routes.iter().find(|route| route.method == method.as_str()) else {
+        let allow: Vec<_> = place.routes.iter().map(|route| route.method).collect();
         return Err(error::method(&allow.join(", ")));
     };
-    // The same segments, under the names this route has for them.
-    let params = route.variables().zip(params).collect();
-    Ok(Matched { route, params })
-}
-
-/// Whether a path has the shape of a template. One template ends in a slash; without it the path is the same.
-fn fits(template: &str, path: &str) -> bool {
-    let template = match template.strip_suffix('/') {
-        Some(bare) if !path.ends_with('/') => bare,
-        Some(_) | None => template,
-    };
-    let (mut want, mut have) = (template.split('/'), path.split('/'));
-    loop {
-        match (want.next(), have.next()) {
-            (None, None) => return true,
-            (Some(want), Some(have)) if want == have || (want.starts_with('{') && !have.is_empty()) => {}
-            (_, _) => return false,
-        }
-    }
-}
-
-/// For two templates one path fits: which one is meant, the one with fixed words further left.
-fn literalness(template: &str) -> Vec<bool> {
-    template.split('/').map(|segment| !segment.starts_with('{')).collect()
-}
-
-/// The variable segments, decoded; `None` when one is not spelt the one way it has.
-fn read(template: &'static str, path: &str) -> Option<Vec<String>> {
-    let pairs = template.split('/').zip(path.split('/'));
-    let variables = pairs.filter_map(|(want, have)| variable(want).map(|name| (name, have)));
-    variables.map(|(name, text)| if name == REPOSITORY { repository(text) } else { segment(text) }).collect()
+    Ok(Matched { route, params: route.variables().zip(params).collect() })
 }
 
 fn segment(text: &str) -> Option<String> {

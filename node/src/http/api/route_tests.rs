@@ -66,6 +66,13 @@ fn what_needs_no_login_is_a_short_list() {
 }
 
 #[test]
+fn no_two_places_are_the_same_but_for_the_names_of_their_variables() {
+    for places in PLACES.iter() {
+        assert!(places.windows(2).all(|pair| pair[0].parts < pair[1].parts), "{places:?}");
+    }
+}
+
+#[test]
 fn fixed_words_go_before_variables() {
     assert_eq!(operation("/users/current"), "getCurrentUserInfo");
     assert_eq!(operation("/users/3"), "getUser");

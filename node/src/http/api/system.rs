@@ -1,15 +1,14 @@
 //! What this node is, how it is set, and the document of this interface. No state.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::Value;
 
 use super::ask::Ask;
 use super::error;
-use super::model::Time;
 use super::model::settings::{InternalConfig, Item};
 use super::model::system::{ComponentHealthStatus, GeneralInfo, OverallHealthStatus, Statistic, Storage, SystemInfo};
+use super::model::{number, time};
 use super::openapi;
 use super::table::Operation as Op;
 use crate::http::Response;
@@ -76,8 +75,7 @@ fn info(call: &Call) -> Result<Response, Error> {
     };
     if !call.principal.is_anonymous() && call.principal.scope_allows_administration() {
         let base = call.base();
-        let since = Duration::from_millis(call.app.clock().now().0);
-        info.current_time = Some(Time::at(since));
+        info.current_time = Some(time(call.app.clock().now()));
         info.registry_url = Some(base.split_once("://").map_or(base.as_str(), |(_, host)| host).to_owned());
         info.external_url = Some(base);
         info.project_creation_restriction = text("project_creation_restriction");
@@ -97,7 +95,6 @@ async fn volumes(ask: &Ask<'_>) -> Result<Response, Error> {
 
 async fn statistics(ask: &Ask<'_>) -> Result<Response, Error> {
     let found = ask.call.registry().statistics(ask.principal()).await?;
-    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     Ask::json(&Statistic {
         private_project_count: number(found.private_projects),
         private_repo_count: number(found.private_repositories),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::model::content::{Accessory, Artifact, Label, LabelReq, Repository, RepositoryReq, Tag, TagReq};
-use super::model::mesh::{Grant, GrantReq, GroupMembers, Role, RoleReq, Why};
+use super::model::mesh::{Grant, GrantReq, GroupMembers, Role, RoleReq, Undeleted, Why};
 use super::model::people::{
     CliSecretReq, PasswordReq, PermissionPair, Permissions, Robot, RobotCreate, RobotCreated, RobotReq, RobotSec,
     RobotSecReq, UserCreationReq, UserDisabledFlag, UserGroup, UserGroupReq, UserGroupSearchItem, UserProfile,
@@ -361,6 +361,11 @@ routes! {
             .takes(of::<GrantReq>).creates();
     DeleteGrant = "deleteGrant":
         delete("/mesh/projects/{project_name_or_id}/grants/{grant_id}", "mesh", project(R::Member, Delete), "Takes such a right back.");
+    DeleteFullProject = "deleteFullProject":
+        delete("/mesh/projects/{project_name}", "mesh", Administrator, "Deletes a project with all that is in it, at once; it can be undone.");
+    UndeleteProject = "undeleteProject":
+        post("/mesh/projects/{project_name}/undelete", "mesh", Administrator, "Brings back the project of this name that was deleted last, with all that was in it and is still kept.")
+            .gives(of::<Undeleted>);
     GetGroupMembers = "getGroupMembers":
         get("/mesh/usergroups/{group_id}/members", "mesh", system(R::UserGroup, Read), "The local accounts in a group.")
             .gives(of::<GroupMembers>);

@@ -135,3 +135,101 @@ async fn a_purge_goes_on_without_who_asked_and_is_remembered() {
     assert_eq!(ended.status, 200);
     assert_eq!(edge.admin("GET", &format!("{here}/schedule"), "", b"").await.body, b"{}");
 }
+
+/// A plan of the schedule that removes log-ins.
+fn plan(kind: &str, cron: &str) -> Vec<u8> {
+    let parameters = json!({ "audit_retention_hour": 0, "include_event_types": "login_user", "dry_run": false });
+    json!({ "schedule": { "type": kind, "cron": cron }, "parameters": parameters }).to_string().into_bytes()
+}
+
+#[tokio::test]
+async fn a_schedule_is_six_fields_of_cron_and_of_no_great_length() {
+    let edge = Edge::start().await;
+    let here = "/api/v2.0/system/purgeaudit/schedule";
+    let put = async |kind: &str, cron: &str| edge.admin("PUT", here, "", &plan(kind, cron)).await.status;
+    let next = async || {
+        let planned = edge.admin("GET", here, "", b"").await.json();
+        (planned["schedule"]["cron"].clone(), planned["schedule"]["next_scheduled_time"].clone())
+    };
+    let (long, lists) = ("0 ".repeat(4_000), format!("{} * * * * *", ["0"; 4_000].join(",")));
+    for bad in [
+        "",
+        " ",
+        "* * * * *",
+        "* * * * * * *",
+        "@daily",
+        "60 * * * * *",
+        "0 0 24 * * *",
+        "0 0 0 32 * *",
+        "0 0 0 0 * *",
+        "0 0 0 * 13 *",
+        "0 0 0 * * 8",
+        "-1 * * * * *",
+        "5-1 * * * * *",
+        "*/0 * * * * *",
+        "0 0 0 * * MON",
+        "0 0 0 L * *",
+        "1e1 * * * * *",
+        "\u{0661} * * * * *",
+        &long,
+        &lists,
+    ] {
+        assert_eq!(put("Custom", bad).await, 400, "{:?}", &bad[..bad.len().min(40)]);
+    }
+    assert_eq!(put("Hourly", "every hour").await, 400, "a text of one's own is held to the same");
+    assert_eq!(edge.admin("GET", here, "", b"").await.body, b"{}", "nothing of all that was kept");
+    for (kind, cron, kept) in [
+        ("Custom", "0 30 2 * * *", "0 30 2 * * *"),
+        ("Custom", "0,30 */15 0-6 1,15 * ?", "0,30 */15 0-6 1,15 * ?"),
+        ("Hourly", "", "0 0 * * * *"),
+        ("Daily", "", "0 0 0 * * *"),
+        ("Weekly", "0 0 3 * * 7", "0 0 3 * * 7"),
+    ] {
+        assert_eq!(put(kind, cron).await, 200, "{kind} {cron}");
+        let (cron, next) = next().await;
+        assert_eq!(cron, json!(kept));
+        let (now, year) = (edge.app.clock().now(), std::time::Duration::from_secs(366 * 86_400));
+        let next = time::OffsetDateTime::parse(next.as_str().unwrap(), &time::format_description::well_known::Rfc3339);
+        let next = next.unwrap().unix_timestamp() as u64;
+        assert!(next >= now.as_secs() && next <= now.plus(year).as_secs(), "{kind} {kept}: {next}");
+    }
+    assert_eq!(put("Custom", "0 0 0 31 2 *").await, 200);
+    assert_eq!(next().await.1, json!("0001-01-01T00:00:00.000Z"), "a day that never comes");
+}
+
+#[tokio::test]
+async fn a_purge_that_is_stopped_in_time_removes_nothing() {
+    let edge = Edge::start().await;
+    let here = "/api/v2.0/system/purgeaudit";
+    edge.admin("GET", "/service/token", "", b"").await;
+    edge.drain().await;
+    let clock = edge.app.clock();
+    let noted = clock.now();
+    until("the clock", || clock.now() > noted).await;
+    let audit = std::sync::Arc::clone(edge.app.parts.registry.upkeep_for_tests().audit());
+    let held = audit.hold_purges().await;
+    let begin = async || edge.admin("POST", &format!("{here}/schedule"), "", &plan("Manual", "")).await;
+    let begun = begin().await;
+    let at = begun.header("location").unwrap().to_owned();
+    let state = async |at: &str| edge.admin("GET", at, "", b"").await.json()["job_status"].clone();
+    assert_eq!(state(&at).await, "Running");
+    assert_eq!(edge.send("PUT", &at, "", b"").await.status, 401);
+    assert_eq!(edge.admin("PUT", &at, "", b"").await.status, 200);
+    assert_eq!(edge.admin("PUT", &at, "", b"").await.status, 200, "once more is no harm");
+    // Only so many wait, and who asks for one more is told so.
+    let mut statuses = Vec::new();
+    while statuses.len() < 100 && !statuses.contains(&429) {
+        statuses.push(begin().await.status);
+    }
+    assert!(statuses.len() < 100 && statuses[..statuses.len() - 1].iter().all(|status| *status == 201), "{statuses:?}");
+    for id in 1..=statuses.len() {
+        assert_eq!(edge.admin("PUT", &format!("{here}/{id}"), "", b"").await.status, 200);
+    }
+    drop(held);
+    until("the purges", || !audit.has_running_purges()).await;
+    assert_eq!(state(&at).await, "Stopped");
+    assert_eq!(acts(&edge, "operation=login").await.len(), 1, "it is still there");
+    let log = edge.admin("GET", &format!("{at}/log"), "", b"").await;
+    assert!(String::from_utf8_lossy(&log.body).to_lowercase().contains("stopped"), "{log:?}");
+    assert_eq!(edge.admin("PUT", &at, "", b"").await.status, 200, "it is over: nothing to stop");
+}

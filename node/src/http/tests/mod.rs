@@ -1,16 +1,21 @@
 //! The edge over real connections: a server on a loopback port, engines that forget behind it.
 
+mod asking;
 mod audit;
 mod bodies;
 mod connections;
 mod content;
+mod labelled;
 mod login;
 mod matrix;
 mod operation;
+mod people;
+mod programs;
 mod projects;
 mod sessions;
 mod settings;
 mod shelf;
+mod undelete;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +101,12 @@ impl Edge {
         Self::with(Config::default()).await
     }
 
-    async fn with(mut config: Config) -> Self {
+    async fn with(config: Config) -> Self {
+        Self::at(config, Arc::new(RealClock::new())).await
+    }
+
+    /// One whose accounts live by `time`; its connections live by the real one.
+    async fn at(mut config: Config, time: Arc<dyn Clock>) -> Self {
         config.http.listen = "127.0.0.1:0".into();
         let (dir, scope) = (Scratch::new(), Scope::new());
         let clock: Arc<dyn Clock> = Arc::new(RealClock::new());
@@ -113,7 +123,7 @@ impl Edge {
         let auth = OpenAuth {
             store: Arc::clone(&store),
             directory: Arc::clone(&directory),
-            clock: Arc::clone(&clock),
+            clock: Arc::clone(&time),
             entropy: Arc::clone(&entropy),
             tasks: scope.clone(),
             rules,
@@ -125,7 +135,7 @@ impl Edge {
                 store: Arc::clone(&store),
                 directory: Arc::clone(&directory),
                 scope: scope.clone(),
-                clock: Arc::clone(&clock),
+                clock: time,
                 entropy: Arc::clone(&entropy),
                 rules,
                 upkeep: upkeep(&store, meta, &dir, &scope),

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Answer, Edge};
 use crate::auth::Secret;
@@ -266,12 +267,12 @@ async fn a_role_is_given_by_who_administers_the_project_or_may_as_much() {
         edge.person(name).await;
     }
     edge.project("shop", false).await;
-    edge.member("shop", "chief", 1).await;
+    let chief = edge.member("shop", "chief", 1).await;
     // A role of the installation's own that may name members, and little else.
     let registry = &edge.app.parts.registry;
     let at = edge.app.parts.clock.now();
     let act = Act { actor: "test".into(), at, request: "test".into(), via: Via::default() };
-    let held = ["project:read", "member:create", "member:update", "member:list", "member:read"];
+    let held = ["project:read", "member:create", "member:update", "member:delete", "member:list", "member:read"];
     let permissions: std::collections::BTreeSet<String> = held.iter().map(ToString::to_string).collect();
     let role =
         registry.directory().change(&act, |draft| draft.put_role("clerk", permissions.clone(), "")).await.unwrap();
@@ -282,6 +283,10 @@ async fn a_role_is_given_by_who_administers_the_project_or_may_as_much() {
         assert_eq!(edge.by("eve", "POST", path, &give(role)).await.status, 403, "{role}");
         assert_eq!(edge.by("eve", "PUT", &format!("{path}/{eve}"), &json!({ "role_id": role })).await.status, 403);
     }
+    let (above, clerk) = (format!("{path}/{chief}"), json!({ "role_id": role }));
+    assert_eq!(edge.by("eve", "PUT", &above, &clerk).await.status, 403, "nobody lowers who may do more");
+    assert_eq!(edge.by("eve", "DELETE", &above, &Value::Null).await.status, 403, "nor removes them");
+    assert_eq!(edge.get_by("admin", &above).await.json()["role_id"], 1);
     let ann = located(&edge.by("eve", "POST", path, &give(role)).await);
     assert_eq!(edge.get_by("eve", &format!("{path}/{ann}")).await.json()["role_name"], "clerk");
     for role in [5, 2, 1, role] {
@@ -414,4 +419,33 @@ async fn which_names_are_taken_is_told_to_who_could_find_out_by_making_one() {
     assert_eq!(edge.by("eve", "HEAD", head, &Value::Null).await.status, 404);
     assert_eq!(edge.by("eve", "POST", "/projects", &json!({ "project_name": "x" })).await.status, 403);
     assert_eq!(edge.by("eve", "HEAD", "/projects?project_name=open", &Value::Null).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_right_that_ends_while_a_body_is_on_its_way_is_over() {
+    let edge = Edge::start().await;
+    edge.person("eve").await;
+    edge.project("ours", false).await;
+    let membership = edge.member("ours", "eve", 1).await;
+    let body = json!({ "metadata": { "public": "true" } }).to_string();
+    let basic = base64::engine::general_purpose::STANDARD.encode(format!("eve:{THEIRS}"));
+    let head = format!(
+        "PUT /api/v2.0/projects/ours HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {basic}\r\nExpect: 100-continue\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = edge.connect().await;
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // The body is asked for: eve was found to have the right.
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let out = edge.by("admin", "DELETE", &format!("/projects/ours/members/{membership}"), &Value::Null).await;
+    assert_eq!(out.status, 200, "{out:?}");
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(Answer::read(&answer).status, 403);
+    let project = edge.get_by("admin", "/projects/ours").await.json();
+    assert_eq!(project["metadata"]["public"], "false");
 }

@@ -4,6 +4,16 @@ use super::{Answer, Edge, PASSWORD, basic};
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 
+/// The log-ins and log-outs the audit log tells of: who, what, whether it was done; the newest first.
+async fn told(edge: &Edge) -> Vec<(String, String, bool)> {
+    edge.drain().await;
+    let path = "/api/v2.0/auditlog-exts?q=operation%3D%7Blogin%20logout%7D";
+    let answer = edge.admin("GET", path, "", b"").await.json();
+    let text = |one: &serde_json::Value, name: &str| one[name].as_str().unwrap().to_owned();
+    let told = answer.as_array().unwrap().iter();
+    told.map(|one| (text(one, "username"), text(one, "operation"), one["operation_result"] == true)).collect()
+}
+
 async fn log_in(edge: &Edge, headers: &str, password: &str) -> Answer {
     let form = format!("principal=admin&password={}", password.replace(' ', "+"));
     edge.send("POST", "/c/login", &format!("{FORM}{headers}"), form.as_bytes()).await
@@ -67,4 +77,16 @@ async fn a_wrong_password_begins_nothing_and_a_new_one_ends_all() {
     }
     let slow = log_in(&edge, "", "wrong").await;
     assert_eq!((slow.status, slow.header("retry-after").is_some()), (429, true));
+}
+
+#[tokio::test]
+async fn the_audit_log_tells_who_came_by_the_form_who_failed_and_who_left() {
+    let edge = Edge::start().await;
+    let session = cookie(&log_in(&edge, "", PASSWORD).await);
+    log_in(&edge, "", "wrong").await;
+    edge.send("GET", "/c/log_out", &session, b"").await;
+    edge.send("GET", "/c/log_out", &session, b"").await;
+    let admin = |operation: &str, done| ("admin".to_owned(), operation.to_owned(), done);
+    let want = [admin("logout", true), admin("login", false), admin("login", true)];
+    assert_eq!(told(&edge).await, want, "who left already does not leave again");
 }

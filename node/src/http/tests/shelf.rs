@@ -225,8 +225,6 @@ async fn tags_are_made_once_listed_and_deleted_where_they_belong() {
     let remove = async |tag: &str| edge.status("DELETE", &format!("{at}/{image}/tags/{tag}"), &Value::Null).await;
     assert_eq!((remove("other").await, remove("b").await, remove("b").await), (404, 200, 404));
     assert_eq!(names(edge.get(&format!("{at}/{image}/tags")).await), ["a"]);
-    let labelled = edge.status("POST", &format!("{at}/a/labels"), &json!({ "id": 1 })).await;
-    assert_eq!(labelled, 501, "artifacts have no labels here");
 }
 
 #[tokio::test]
@@ -255,6 +253,11 @@ async fn a_deleted_artifact_takes_along_what_speaks_about_it_and_what_it_was_mad
     let report = edge.push_accessory("shop/till", &index).await;
     let about_report = edge.push_accessory("shop/till", &report).await;
     let at = "/projects/shop/repositories/till/artifacts";
+    for needed in [child.to_string(), "1".to_owned()] {
+        let refused = edge.admin("DELETE", &format!("{API}{at}/{needed}"), "", b"").await;
+        assert_eq!((refused.status, &refused.json()["errors"][0]["code"]), (412, &json!("PRECONDITION")), "{needed}");
+    }
+    assert_eq!(edge.get(&format!("{at}/1")).await.status, 200, "its tag stays as well");
     assert_eq!(edge.status("DELETE", &format!("{at}/both"), &Value::Null).await, 200);
     for (digest, status) in
         [(index, 404), (report, 404), (about_report, 404), (child, 404), (image, 200), (kept, 200), (about_kept, 200)]
@@ -262,6 +265,9 @@ async fn a_deleted_artifact_takes_along_what_speaks_about_it_and_what_it_was_mad
         assert_eq!(edge.get(&format!("{at}/{digest}")).await.status, status, "{digest}");
     }
     assert_eq!(edge.status("DELETE", &format!("{at}/both"), &Value::Null).await, 404);
+    let of_registry = edge.admin("DELETE", &format!("/v2/shop/till/manifests/{kept}"), "", b"").await;
+    assert_eq!(of_registry.status, 202, "registry clients delete in any order");
+    assert_eq!(edge.status("DELETE", &format!("{at}/1"), &Value::Null).await, 200, "no index needs it any more");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 //! Owns the log, its index, the runs of purges, and two settings of the metadata: the schedule of purges and their history.
 //! Locks are taken in the order turn, log, index.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -246,6 +246,12 @@ impl Audit {
         Ok(report)
     }
 
+    /// While this is held, purges wait.
+    #[cfg(test)]
+    pub(crate) async fn hold_purges(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
     /// Whether purges wait or run.
     #[must_use]
     pub fn has_running_purges(&self) -> bool {
@@ -261,12 +267,12 @@ impl Audit {
     /// # Errors
     /// [`AuditError::Meta`].
     pub async fn purges(&self) -> Result<Vec<Purged>, AuditError> {
-        // Before the history: who ends in between is in it, and is no longer said to run.
-        let running: BTreeSet<u64> = self.running().keys().copied().collect();
+        // Held meanwhile, so that a run is neither between the history and those that run, nor ends here unnoticed.
+        let _history = self.history.lock().await;
         let mut history: Vec<Purged> = self.kept(HISTORY).await?;
         history.reverse();
         for run in &mut history {
-            if run.state == PurgeState::Running && !running.contains(&run.id) && !self.running().contains_key(&run.id) {
+            if run.state == PurgeState::Running && !self.running().contains_key(&run.id) {
                 run.state = PurgeState::Failed("the node went down meanwhile".into());
             }
         }

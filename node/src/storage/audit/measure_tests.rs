@@ -1,4 +1,5 @@
-//! How long questions to the index of a large log take. Ignored: it takes minutes and wants a release build.
+//! How long questions to the index of a large log take. Ignored: it takes a minute, and says nothing on a
+//! machine that is busy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,8 @@ use crate::world::{NoSync, RealClock, RealDisk};
 const ENTRIES: u64 = 1_000_000;
 const PROJECTS: u64 = 200;
 const USERS: u64 = 500;
+/// What 99 of 100 questions may take.
+const MOST: Duration = Duration::from_millis(50);
 /// Asked of each kind.
 const ASKED: u64 = 400;
 
@@ -44,7 +47,7 @@ fn entry(n: u64) -> Entry {
 }
 
 #[test]
-#[ignore = "a measurement: minutes, in a release build"]
+#[ignore = "a measurement: a minute, on a quiet machine"]
 fn questions_to_a_million_entries() {
     let (dir, clock) = (Scratch::new(), RealClock::new());
     let fs: Arc<dyn FileSystem> = Arc::new(NoSync::<dyn FileSystem>::new(Arc::new(RealDisk)));
@@ -58,6 +61,8 @@ fn questions_to_a_million_entries() {
     let mut index = AuditIndex::new(fs, dir.path("audit"), false);
     index.catch_up(log.head().seq).unwrap();
     println!("index made in {:?}", clock.monotonic() - begun);
+    // All are asked before any fails the test: one look at the figures shows them all.
+    let slow = std::cell::RefCell::new(Vec::new());
     let ask = |what: &str, filter: &dyn Fn(u64) -> Filter, offset: &dyn Fn(u64) -> u64| {
         let mut took: Vec<Duration> = Vec::new();
         let mut found = 0;
@@ -71,30 +76,38 @@ fn questions_to_a_million_entries() {
         let at = |share: usize| took[(took.len() - 1) * share / 100];
         println!("{what}: p50 {:?}, p99 {:?}, most {:?}; {found} entries", at(50), at(99), at(100));
         assert!(found > 0, "{what} found something");
-        at(99)
+        if at(99) > MOST {
+            slow.borrow_mut().push(what.to_owned());
+        }
     };
     let first = |_: u64| 0;
     let all = |_: u64| Filter::default();
     let project = |n: u64| vec![format!("project-{}", n % PROJECTS).parse().unwrap()];
     let user = |n: u64| Some(Text::Exactly(format!("user-{}", n % USERS)));
-    let most = Duration::from_millis(50);
-    assert!(ask("first page", &all, &first) <= most);
-    assert!(ask("any page", &all, &|n| n * 104_729 % (ENTRIES - 20)) <= most);
-    assert!(
-        ask("a project", &|n| Filter { projects: Some(project(n)), ..Filter::default() }, &|n| n % 50 * 20) <= most
-    );
-    assert!(ask("a user", &|n| Filter { username: user(n), ..Filter::default() }, &|n| n % 50 * 20) <= most);
+    ask("first page", &all, &first);
+    ask("any page", &all, &|n| n * 104_729 % (ENTRIES - 20));
+    ask("a project", &|n| Filter { projects: Some(project(n)), ..Filter::default() }, &|n| n % 50 * 20);
+    ask("a user", &|n| Filter { username: user(n), ..Filter::default() }, &|n| n % 50 * 20);
     let by = |n: u64| Filter { username: user(n), projects: Some(project(n)), ..Filter::default() };
-    let _ = ask("a user in a project", &by, &first);
+    ask("a user in a project", &by, &first);
     let pulls = |_: u64| Filter { operations: Some(vec![Operation::Pull]), ..Filter::default() };
-    assert!(ask("pulls, any page", &pulls, &|n| n * 7919 % 200_000) <= most);
+    ask("pulls, any page", &pulls, &|n| n * 7919 % 200_000);
     let hour = |n: u64| {
         let from = n * 104_729 % (ENTRIES - 7200) * 1000;
         Filter { since: Some(Timestamp(from)), until: Some(Timestamp(from + 3_600_000)), ..Filter::default() }
     };
-    assert!(ask("an hour", &hour, &first) <= most);
-    let _ = ask("a user in an hour", &|n| Filter { username: user(n), ..hour(n) }, &first);
+    ask("an hour", &hour, &first);
+    ask("a user in an hour", &|n| Filter { username: user(n), ..hour(n) }, &first);
     let part = |n: u64| Filter { username: Some(Text::Contains(format!("er-{}", n % USERS))), ..Filter::default() };
-    let _ = ask("part of a user's name", &part, &first);
-    let _ = ask("done ones", &|_| Filter { succeeded: Some(true), ..Filter::default() }, &first);
+    ask("part of a user's name", &part, &first);
+    let by_outcome = |succeeded: bool| move |_: u64| Filter { succeeded: Some(succeeded), ..Filter::default() };
+    ask("those that succeeded", &by_outcome(true), &first);
+    ask("those that succeeded, any page", &by_outcome(true), &|n| n * 104_729 % (ENTRIES / 2));
+    ask("those that were refused, any page", &by_outcome(false), &|n| n * 7919 % (ENTRIES / 100));
+    ask(
+        "a user's that succeeded",
+        &|n| Filter { succeeded: Some(true), username: user(n), ..Filter::default() },
+        &first,
+    );
+    assert!(slow.borrow().is_empty(), "more than {MOST:?}: {:?}", slow.borrow());
 }

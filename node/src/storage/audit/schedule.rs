@@ -76,6 +76,9 @@ impl Schedule {
 #[error("not six fields of cron: second minute hour day month weekday")]
 pub struct NotACron;
 
+/// Longest text: one that names every value of every field once has 530 characters.
+const LONGEST: usize = 1024;
+
 /// A cron text, as one bit for each value a field may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cron {
@@ -93,6 +96,9 @@ impl FromStr for Cron {
     type Err = NotACron;
 
     fn from_str(text: &str) -> Result<Self, NotACron> {
+        if text.len() > LONGEST {
+            return Err(NotACron);
+        }
         let fields: Vec<&str> = text.split_ascii_whitespace().collect();
         let [seconds, minutes, hours, days, months, weekdays] = fields[..] else { return Err(NotACron) };
         let any = |field: &str| field.starts_with('*') || field.starts_with('?');

@@ -13,8 +13,17 @@ use protocol::view::Topic;
 use super::{Act, What};
 
 /// The kinds whose topics have an entry; beside them, projects have one.
-pub const GOVERNED: [Kind; 8] =
-    [Kind::USER, Kind::GROUP, Kind::CONFIGURATION, Kind::MEMBER, Kind::ROBOT, Kind::ROLE, Kind::QUOTA, Kind::LABEL];
+pub const GOVERNED: [Kind; 9] = [
+    Kind::USER,
+    Kind::GROUP,
+    Kind::CONFIGURATION,
+    Kind::MEMBER,
+    Kind::ROBOT,
+    Kind::ROLE,
+    Kind::QUOTA,
+    Kind::LABEL,
+    Kind::LABELLED,
+];
 
 /// What is in force of a topic, as of its last change.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -49,8 +49,8 @@ pub use intent::{
 };
 pub use protocol::view::Topic;
 pub use shelf::{
-    ArtifactOrder, ArtifactView, DeletedRepository, FindRepositories, MAX_ID, ProjectTotals, Pulled, RepositoryKey,
-    RepositoryOrder, RepositoryView, Shown, Slice, TagView, Wanted,
+    ArtifactOrder, ArtifactView, DeletedRepository, DeletedTo, FindRepositories, MAX_ID, ProjectTotals, Pulled,
+    RepositoryKey, RepositoryOrder, RepositoryView, Shown, Slice, TagView, Wanted, delete_in_steps,
 };
 
 #[cfg(test)]
@@ -267,7 +267,7 @@ impl TagVersion {
 }
 
 /// The media type a manifest was pushed under, when this version of it says one.
-fn pushed_as(held: &Held) -> Option<MediaType> {
+pub(crate) fn pushed_as(held: &Held) -> Option<MediaType> {
     match Value::read(held.record.body()?.kind, held.value.as_deref()?) {
         Ok(Value::Pushed(pushed)) => Some(pushed.media_type),
         _ => None,
@@ -369,6 +369,9 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// The blobs a manifest of a repository pins, here or not, ascending; none when the repository does not hold it.
     fn pinned_blobs<'a>(&'a self, repository: &'a RepositoryName, manifest: &'a Digest) -> Answer<'a, Vec<Digest>>;
+
+    /// A live manifest of a repository that names another as its child, the least of them.
+    fn named_by<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<Digest>>;
 
     /// A blob as part of a repository: `None` when the repository does not link it, whoever else may.
     fn blob<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<BlobRow>>;
@@ -547,11 +550,13 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Deletes all tags and manifests of a repository by their records, as [`MetaStore::delete_manifest`] does, and
     /// forgets it with what people said of it; with one event. Links stay until their leases end. It is not forgotten
-    /// when something in it stays: what another project of the same name holds. One transaction, as large as the
-    /// repository.
+    /// when something in it stays: what another project of the same name holds, what was pushed meanwhile. A step of it:
+    /// what follows the first of the pair, at most so many tags and manifests as the second says, in one transaction.
+    /// The first step has the event, of the repository as it is then. See [`delete_in_steps`].
     fn delete_repository<'a>(
         &'a self,
         name: &'a RepositoryName,
+        step: (&'a DeletedTo, usize),
         due: Timestamp,
         act: Act,
     ) -> Answer<'a, DeletedRepository>;

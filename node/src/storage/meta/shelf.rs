@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use protocol::{Digest, MediaType, ProjectName, RepositoryName, Tag, Timestamp};
 
+use super::{Act, MetaError, MetaStore};
+
 /// The last number there is to give out.
 pub const MAX_ID: u32 = i32::MAX.unsigned_abs();
 
@@ -183,18 +185,51 @@ pub struct ProjectTotals {
     pub repositories: u64,
 }
 
+/// How far the delete of a repository has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeletedTo {
+    /// Nothing is deleted.
+    Nothing,
+    /// The tags up to this one.
+    Tag(Tag),
+    /// All tags, and the manifests up to this one.
+    Manifest(Digest),
+}
+
+/// Deletes a repository, in transactions of at most `most` tags and manifests each.
+///
+/// # Errors
+/// [`MetaError`]; then a part may be deleted. [`DeletedRepository::NotHome`] also after a part, when tags went to another
+/// site meanwhile.
+pub async fn delete_in_steps(
+    meta: &dyn MetaStore,
+    name: &RepositoryName,
+    most: usize,
+    due: Timestamp,
+    act: &Act,
+) -> Result<DeletedRepository, MetaError> {
+    let mut from = DeletedTo::Nothing;
+    loop {
+        match meta.delete_repository(name, (&from, most), due, act.clone()).await? {
+            DeletedRepository::More(to) => from = to,
+            // Somebody else deleted the rest.
+            DeletedRepository::Absent if from != DeletedTo::Nothing => return Ok(DeletedRepository::Done),
+            done @ (DeletedRepository::Done | DeletedRepository::Absent | DeletedRepository::NotHome(_)) => {
+                return Ok(done);
+            }
+        }
+    }
+}
+
 /// What came of [`super::MetaStore::delete_repository`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeletedRepository {
-    /// Deleted, with these counts of what was in it.
-    Done {
-        /// Manifests.
-        manifests: u64,
-        /// Tags.
-        tags: u64,
-    },
+    /// Deleted.
+    Done,
+    /// As far as this. Go on from there.
+    More(DeletedTo),
     /// It was not there.
     Absent,
-    /// A tag is in it, and tags of the project are written at this site alone. Nothing was written.
+    /// A tag is in it, and tags of the project are written at this site alone. Nothing was written by this step.
     NotHome(String),
 }

@@ -19,6 +19,9 @@ use crate::storage::audit::{
 /// Harbor's name of this kind of work.
 const JOB: &str = "PURGE_AUDIT_LOG";
 
+/// Longest list of types or operations, in bytes: all there are fit several times.
+const MAX_WORDS: usize = 4096;
+
 const HERE: &str = "/api/v2.0/system/purgeaudit";
 
 /// Answers the operations of this file.
@@ -104,8 +107,11 @@ fn read(asked: ScheduleReq) -> Result<(ScheduleKind, String, PurgeParameters), E
 fn parameters(given: &BTreeMap<String, Value>) -> Result<PurgeParameters, Error> {
     let text = |name: &str| match given.get(name) {
         None | Some(Value::Null) => Ok(String::new()),
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(_) => Err(error::bad_request(format!("parameters.{name} is text: words with commas between them"))),
+        // Every run in the history keeps it.
+        Some(Value::String(text)) if text.len() <= MAX_WORDS => Ok(text.clone()),
+        Some(_) => Err(error::bad_request(format!(
+            "parameters.{name} is text: words with commas between them, at most {MAX_WORDS} bytes"
+        ))),
     };
     let hours = given.get("audit_retention_hour").and_then(Value::as_u64).and_then(|hours| u32::try_from(hours).ok());
     let hours = hours.filter(|hours| *hours <= LONGEST_RETENTION).ok_or_else(|| {

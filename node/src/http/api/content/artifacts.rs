@@ -3,14 +3,14 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-use http::HeaderValue;
-use http::header::CONTENT_TYPE;
 use protocol::{Reference, RepositoryName, Timestamp};
 
 use super::{flag, lists, reference, repository, show};
+use crate::directory::Book;
 use crate::http::Response;
 use crate::http::api::ask::Ask;
 use crate::http::api::error;
+use crate::http::api::model::content::LabelReq;
 use crate::http::api::q::{Field, Filter, ListQuery, Pattern, SortKey};
 use crate::http::error::Error;
 use crate::policy::{Permission, Resource, Verb};
@@ -22,14 +22,18 @@ const SEE_PROJECT: Permission = Permission::new(Resource::Project, Verb::Read);
 const ADDITIONS: [&str; 7] = ["build_history", "values.yaml", "readme.md", "dependencies", "sbom", "license", "files"];
 
 /// Parameters that ask for what no artifact has here; they are read so that a wrong one is told.
-const NEVER_THERE: [&str; 5] =
-    ["with_label", "with_scan_overview", "with_sbom_overview", "with_immutable_status", "with_inherited_accessory"];
+const NEVER_THERE: [&str; 4] =
+    ["with_scan_overview", "with_sbom_overview", "with_immutable_status", "with_inherited_accessory"];
 
 fn with(ask: &Ask<'_>, accessories: bool) -> Result<With, Error> {
     for name in NEVER_THERE {
         flag(ask, name, false)?;
     }
-    Ok(With { tags: flag(ask, "with_tag", true)?, accessories: flag(ask, "with_accessory", accessories)? })
+    Ok(With {
+        tags: flag(ask, "with_tag", true)?,
+        labels: flag(ask, "with_label", false)?,
+        accessories: flag(ask, "with_accessory", accessories)?,
+    })
 }
 
 /// What a client wants of artifacts.
@@ -39,7 +43,7 @@ struct Wanted<'a> {
     sort: &'a [SortKey],
     tags: Tags<'a>,
     all: bool,
-    labelled: bool,
+    labels: Vec<u32>,
 }
 
 /// What is wanted of the tags of an artifact.
@@ -67,12 +71,15 @@ impl<'a> Wanted<'a> {
                 return Err(error::bad_request("q: tags is nil, *, a name or ~a piece of one"));
             }
         };
-        let labelled = match list.filter.get("labels") {
-            None => false,
-            Some(Pattern::All(ids)) if ids.iter().all(|id| id.parse::<u32>().is_ok()) => true,
-            Some(_) => return Err(error::bad_request("q: labels is a list of ids: labels=(1 2)")),
+        let not_ids = || error::bad_request("q: labels is a list of ids: labels=(1 2)");
+        let labels = match list.filter.get("labels") {
+            None => Vec::new(),
+            Some(Pattern::All(ids)) => {
+                ids.iter().map(|id| id.parse().map_err(|_| not_ids())).collect::<Result<_, _>>()?
+            }
+            Some(_) => return Err(not_ids()),
         };
-        Ok(Self { filter: &list.filter, sort: &list.sort, tags, all, labelled })
+        Ok(Self { filter: &list.filter, sort: &list.sort, tags, all, labels })
     }
 
     /// Whether it is the list as the store keeps it.
@@ -91,11 +98,23 @@ impl<'a> Wanted<'a> {
         Survey { all: self.all, tags: !matches!(self.tags, Tags::Any), types }
     }
 
-    fn takes(&self, candidate: &Candidate) -> bool {
-        // No artifact has a label.
-        if self.labelled {
-            return false;
+    /// Those of many that are wanted.
+    fn of(&self, ask: &Ask<'_>, mut all: Vec<Candidate>) -> Vec<Candidate> {
+        all.retain(|candidate| self.takes(candidate));
+        if !self.labels.is_empty() {
+            let directory = ask.call.registry().directory();
+            directory.read(|book| all.retain(|candidate| self.is_labelled(book, candidate)));
         }
+        all
+    }
+
+    fn is_labelled(&self, book: &Book, candidate: &Candidate) -> bool {
+        let on = book.labels_on(&candidate.repository.name, &candidate.view.digest);
+        let on: Vec<u32> = on.map(|label| label.is.id).collect();
+        self.labels.iter().all(|label| on.contains(label))
+    }
+
+    fn takes(&self, candidate: &Candidate) -> bool {
         let tagged = match self.tags {
             Tags::Any => true,
             Tags::None => candidate.tags.is_empty(),
@@ -112,8 +131,8 @@ impl<'a> Wanted<'a> {
             "digest" | "Digest" => Some(Field::Text(&digest)),
             "id" => Some(Field::Number(view.id.into())),
             "size" => Some(Field::Number(i64::try_from(view.total).unwrap_or(i64::MAX))),
-            "push_time" => Some(at(view.pushed)),
-            "pull_time" => Some(at(view.pulled.unwrap_or(Timestamp(0)))),
+            "push_time" => Some(Field::at(view.pushed)),
+            "pull_time" => Some(Field::at(view.pulled.unwrap_or(Timestamp(0)))),
             "manifest_media_type" => Some(Field::Text(view.media_type.as_str())),
             "artifact_type" => Some(Field::Text(view.artifact_type.as_ref().map_or("", |is| is.as_str()))),
             "repository_name" => Some(Field::Text(candidate.repository.name.as_str())),
@@ -145,10 +164,6 @@ impl<'a> Wanted<'a> {
 /// What artifacts can be ordered by.
 const SORTED_BY: [&str; 7] = ["push_time", "pull_time", "size", "id", "digest", "repository_name", "type"];
 
-fn at(at: Timestamp) -> Field<'static> {
-    Field::Time(i64::try_from(at.0).unwrap_or(i64::MAX))
-}
-
 /// A page of the artifacts of a repository.
 pub(super) async fn list(ask: &Ask<'_>) -> Result<Response, Error> {
     let (list, with) = (ask.list()?, with(ask, true)?);
@@ -160,7 +175,7 @@ pub(super) async fn list(ask: &Ask<'_>) -> Result<Response, Error> {
         (shown.items, shown.total)
     } else {
         let all = registry.survey(permit, &name, wanted.survey()).await?;
-        let all = all.into_iter().filter(|candidate| wanted.takes(candidate));
+        let all = wanted.of(ask, all);
         let page = list.page.sorted(all, |a, b| wanted.compare(a, b));
         (page.items, page.total)
     };
@@ -197,9 +212,8 @@ pub(super) async fn list_of_project(ask: &Ask<'_>) -> Result<Response, Error> {
     }
     let all = ask.call.registry().survey_project(&permit, &sight, wanted.survey()).await?;
     let mut told = HashSet::new();
-    let all = all.into_iter().filter(|candidate| wanted.takes(candidate));
     // Those of a repository come newest first.
-    let all = all.filter(|candidate| !latest || told.insert(candidate.repository.id));
+    let all = wanted.of(ask, all).into_iter().filter(|candidate| !latest || told.insert(candidate.repository.id));
     let found = list.page.sorted(all, |a, b| wanted.compare(a, b));
     let shown = ask.call.registry().details(&permit, found.items, with).await?;
     page(ask, &list, shown, found.total)
@@ -217,6 +231,25 @@ pub(super) async fn get(ask: &Ask<'_>) -> Result<Response, Error> {
 pub(super) async fn delete(ask: &Ask<'_>) -> Result<Response, Error> {
     let (name, reference) = (repository(ask)?, reference(ask)?);
     Box::pin(ask.call.registry().delete_artifact(ask.project()?, &name, &reference, &ask.call.id)).await?;
+    Ok(Ask::done())
+}
+
+/// Puts a label on an artifact.
+pub(super) async fn add_label(ask: &mut Ask<'_>) -> Result<Response, Error> {
+    let LabelReq { id, .. } = ask.read().await?;
+    let label = id.ok_or_else(|| error::bad_request("id is the number of a label"))?;
+    // One that is too large for any id is nobody's.
+    let label = u32::try_from(label).map_err(|_| error::not_found("label"))?;
+    let (name, reference) = (repository(ask)?, reference(ask)?);
+    ask.call.registry().add_label(ask.project()?, (&name, &reference), label, &ask.call.id).await?;
+    Ok(Ask::done())
+}
+
+/// Takes a label off an artifact.
+pub(super) async fn remove_label(ask: &Ask<'_>) -> Result<Response, Error> {
+    let label = u32::try_from(ask.matched.id("label_id")?).map_err(|_| error::not_found("label"))?;
+    let (name, reference) = (repository(ask)?, reference(ask)?);
+    ask.call.registry().remove_label(ask.project()?, (&name, &reference), label, &ask.call.id).await?;
     Ok(Ask::done())
 }
 
@@ -271,9 +304,7 @@ pub(super) async fn addition(ask: &Ask<'_>) -> Result<Response, Error> {
     let registry = ask.call.registry();
     if addition == "build_history" {
         let history = registry.build_history(permit, &name, &reference).await?;
-        let mut response = Ask::json(&history)?;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-        return Ok(response);
+        return Ask::json(&history);
     }
     let described = registry.described(permit, &name, &reference).await?;
     match (described.kind.as_str(), addition) {

@@ -1,26 +1,17 @@
 //! Repositories, artifacts and tags as clients know them.
 
-use std::time::Duration;
-
 use protocol::Timestamp;
 
 use crate::directory::Book;
-use crate::http::api::model::Time;
 use crate::http::api::model::content::{Accessory, AdditionLink, Artifact, Platform, Reference, Repository, Tag};
+use crate::http::api::model::{Time, number, time};
+use crate::http::api::projects::show_label as label;
 use crate::registry::{self, accessory_kind};
 use crate::storage::meta::{ArtifactView, RepositoryView, TagView};
-
-pub(super) const fn time(at: Timestamp) -> Time {
-    Time::at(Duration::from_millis(at.0))
-}
 
 /// A time, or never.
 fn perhaps(at: Option<Timestamp>) -> Time {
     at.map_or(Time::NEVER, time)
-}
-
-fn number(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn project_id(book: &Book, repository: &RepositoryView) -> i64 {
@@ -68,7 +59,7 @@ pub(super) fn accessory(repository: &str, subject: &ArtifactView, view: &Artifac
 }
 
 pub(super) fn artifact(book: &Book, artifact: registry::Artifact) -> Artifact {
-    let registry::Artifact { view, repository, tags, described, accessories } = artifact;
+    let registry::Artifact { view, repository, tags, described, accessories, labels } = artifact;
     let name = repository.name.to_string();
     let link = described.is_image().then(|| {
         let (project, path) = (repository.name.project_str(), repository.name.path().replace('/', "%252F"));
@@ -85,6 +76,7 @@ pub(super) fn artifact(book: &Book, artifact: registry::Artifact) -> Artifact {
         annotations: child.annotations,
         urls: child.urls.unwrap_or_default(),
     };
+    let project = u32::try_from(project_id(book, &repository)).unwrap_or_default();
     let unread = described.media_type.is_empty();
     Artifact {
         id: view.id.into(),
@@ -104,7 +96,7 @@ pub(super) fn artifact(book: &Book, artifact: registry::Artifact) -> Artifact {
         references: described.children.into_iter().map(reference).collect(),
         tags: tags.iter().map(|shown| tag(&repository, &view, shown)).collect(),
         addition_links: link,
-        labels: Vec::new(),
+        labels: labels.iter().map(|one| label(one, one.scope.and(Some(project)))).collect(),
         scan_overview: None,
         sbom_overview: None,
         accessories: accessories.iter().map(|one| accessory(&name, &view, one)).collect(),

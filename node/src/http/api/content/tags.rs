@@ -35,12 +35,11 @@ pub(super) async fn list(ask: &Ask<'_>) -> Result<Response, Error> {
 }
 
 fn field<'a>(tag: &'a TagView, key: &str) -> Option<Field<'a>> {
-    let at = |at: protocol::Timestamp| Field::Time(i64::try_from(at.0).unwrap_or(i64::MAX));
     match key {
         "name" | "Name" => Some(Field::Text(tag.name.as_str())),
         "id" => Some(Field::Number(tag.id.into())),
-        "push_time" => Some(at(tag.pushed)),
-        "pull_time" => Some(at(tag.pulled.unwrap_or(protocol::Timestamp(0)))),
+        "push_time" => Some(Field::at(tag.pushed)),
+        "pull_time" => Some(Field::at(tag.pulled.unwrap_or(protocol::Timestamp(0)))),
         _ => None,
     }
 }

@@ -75,6 +75,15 @@ pub(crate) struct GroupMembers {
     pub(crate) usernames: Vec<String>,
 }
 
+/// What came back with a project that was deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Undeleted {
+    /// Manifests that are served again.
+    pub(crate) manifests: i64,
+    /// Manifests whose bytes are not kept any more: they are served when they are pushed again.
+    pub(crate) lost: i64,
+}
+
 /// Why someone may or may not do something.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Why {

@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use protocol::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -115,6 +116,16 @@ impl JsonSchema for Time {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "format": "date-time", "examples": ["2006-01-02T15:04:05.000Z"] })
     }
+}
+
+/// A time of the records on the wire.
+pub(crate) const fn time(at: Timestamp) -> Time {
+    Time::at(Duration::from_millis(at.0))
+}
+
+/// A number of things on the wire.
+pub(crate) fn number(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -34,30 +34,41 @@ pub(crate) struct OidcUserInfo {
     pub(crate) update_time: Time,
 }
 
-/// An account to make. Who makes it cannot make it an administrator by this (CVE-2019-16097): what clients send
-/// beyond an account of their own is read and not obeyed.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct UserCreationReq {
-    pub(crate) email: Option<String>,
-    pub(crate) realname: Option<String>,
-    pub(crate) comment: Option<String>,
-    pub(crate) password: Option<Hidden>,
-    pub(crate) username: Option<String>,
-    pub(crate) location: Option<Ignored>,
-    pub(crate) user_id: Option<Ignored>,
-    pub(crate) update_time: Option<Ignored>,
-    pub(crate) creation_time: Option<Ignored>,
-    pub(crate) deleted: Option<Ignored>,
-    pub(crate) admin_role_in_auth: Option<Ignored>,
-    pub(crate) role_id: Option<Ignored>,
-    pub(crate) role_name: Option<Ignored>,
-    pub(crate) reset_uuid: Option<Ignored>,
-    #[serde(rename = "Salt")]
-    pub(crate) salt: Option<Ignored>,
-    pub(crate) new_password: Option<Ignored>,
-    pub(crate) secret: Option<Ignored>,
-    pub(crate) sysadmin_flag: Option<Ignored>,
+/// A request about an account: clients send back all they know of one; these fields of it are obeyed, those named beside
+/// them and those of every account are read and not obeyed.
+macro_rules! account {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty,)+ } beside $($ignored:ident)+) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, default)]
+        pub(crate) struct $name {
+            $(pub(crate) $field: $kind,)+
+            $(pub(crate) $ignored: Option<Ignored>,)+
+            pub(crate) location: Option<Ignored>,
+            pub(crate) user_id: Option<Ignored>,
+            pub(crate) update_time: Option<Ignored>,
+            pub(crate) creation_time: Option<Ignored>,
+            pub(crate) deleted: Option<Ignored>,
+            pub(crate) admin_role_in_auth: Option<Ignored>,
+            pub(crate) role_id: Option<Ignored>,
+            pub(crate) role_name: Option<Ignored>,
+            pub(crate) reset_uuid: Option<Ignored>,
+            #[serde(rename = "Salt")]
+            pub(crate) salt: Option<Ignored>,
+        }
+    };
+}
+
+account! {
+    /// An account to make. Who makes it cannot make it an administrator by this (CVE-2019-16097): what clients send
+    /// beyond an account of their own is read and not obeyed.
+    UserCreationReq {
+        email: Option<String>,
+        realname: Option<String>,
+        comment: Option<String>,
+        password: Option<Hidden>,
+        username: Option<String>,
+    } beside new_password secret sysadmin_flag
 }
 
 /// Whether an account is shut out.
@@ -67,83 +78,28 @@ pub(crate) struct UserDisabledFlag {
     pub(crate) disabled: bool,
 }
 
-/// What people say about themselves.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct UserProfile {
-    pub(crate) email: Option<String>,
-    pub(crate) realname: Option<String>,
-    pub(crate) comment: Option<String>,
-    pub(crate) location: Option<Ignored>,
-    pub(crate) user_id: Option<Ignored>,
-    pub(crate) update_time: Option<Ignored>,
-    pub(crate) creation_time: Option<Ignored>,
-    pub(crate) deleted: Option<Ignored>,
-    pub(crate) admin_role_in_auth: Option<Ignored>,
-    pub(crate) role_id: Option<Ignored>,
-    pub(crate) role_name: Option<Ignored>,
-    pub(crate) reset_uuid: Option<Ignored>,
-    #[serde(rename = "Salt")]
-    pub(crate) salt: Option<Ignored>,
-    pub(crate) new_password: Option<Ignored>,
-    pub(crate) secret: Option<Ignored>,
-    pub(crate) sysadmin_flag: Option<Ignored>,
-    pub(crate) username: Option<Ignored>,
-    pub(crate) password: Option<Ignored>,
-    pub(crate) disabled: Option<Ignored>,
+account! {
+    /// What people say about themselves.
+    UserProfile {
+        email: Option<String>,
+        realname: Option<String>,
+        comment: Option<String>,
+    } beside new_password secret sysadmin_flag username password disabled
 }
 
-/// Whether an account is an administrator.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct UserSysAdminFlag {
-    pub(crate) sysadmin_flag: Option<bool>,
-    pub(crate) location: Option<Ignored>,
-    pub(crate) user_id: Option<Ignored>,
-    pub(crate) update_time: Option<Ignored>,
-    pub(crate) creation_time: Option<Ignored>,
-    pub(crate) deleted: Option<Ignored>,
-    pub(crate) admin_role_in_auth: Option<Ignored>,
-    pub(crate) role_id: Option<Ignored>,
-    pub(crate) role_name: Option<Ignored>,
-    pub(crate) reset_uuid: Option<Ignored>,
-    #[serde(rename = "Salt")]
-    pub(crate) salt: Option<Ignored>,
-    pub(crate) new_password: Option<Ignored>,
-    pub(crate) secret: Option<Ignored>,
-    pub(crate) username: Option<Ignored>,
-    pub(crate) password: Option<Ignored>,
-    pub(crate) email: Option<Ignored>,
-    pub(crate) realname: Option<Ignored>,
-    pub(crate) comment: Option<Ignored>,
-    pub(crate) disabled: Option<Ignored>,
+account! {
+    /// Whether an account is an administrator.
+    UserSysAdminFlag {
+        sysadmin_flag: Option<bool>,
+    } beside new_password secret username password email realname comment disabled
 }
 
-/// A new password, and the old one.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct PasswordReq {
-    pub(crate) old_password: Option<Hidden>,
-    pub(crate) new_password: Option<Hidden>,
-    pub(crate) location: Option<Ignored>,
-    pub(crate) user_id: Option<Ignored>,
-    pub(crate) update_time: Option<Ignored>,
-    pub(crate) creation_time: Option<Ignored>,
-    pub(crate) deleted: Option<Ignored>,
-    pub(crate) admin_role_in_auth: Option<Ignored>,
-    pub(crate) role_id: Option<Ignored>,
-    pub(crate) role_name: Option<Ignored>,
-    pub(crate) reset_uuid: Option<Ignored>,
-    #[serde(rename = "Salt")]
-    pub(crate) salt: Option<Ignored>,
-    pub(crate) secret: Option<Ignored>,
-    pub(crate) sysadmin_flag: Option<Ignored>,
-    pub(crate) username: Option<Ignored>,
-    pub(crate) password: Option<Ignored>,
-    pub(crate) email: Option<Ignored>,
-    pub(crate) realname: Option<Ignored>,
-    pub(crate) comment: Option<Ignored>,
-    pub(crate) disabled: Option<Ignored>,
+account! {
+    /// A new password, and the old one.
+    PasswordReq {
+        old_password: Option<Hidden>,
+        new_password: Option<Hidden>,
+    } beside secret sysadmin_flag username password email realname comment disabled
 }
 
 /// A new secret for clients that cannot open a browser.

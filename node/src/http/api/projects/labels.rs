@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use http::StatusCode;
 
-use super::{id, millis, time};
+use super::{id, time};
 use crate::directory::{LabelEntry, NewLabel};
 use crate::http::Response;
 use crate::http::api::ask::Ask;
@@ -20,7 +20,7 @@ const fn on_labels(verb: Verb) -> Permission {
     Permission::new(Resource::Label, verb)
 }
 
-fn show(label: &LabelEntry, project: Option<u32>) -> Label {
+pub(crate) fn show(label: &LabelEntry, project: Option<u32>) -> Label {
     let is = &label.is;
     Label {
         id: is.id.into(),
@@ -40,8 +40,8 @@ fn field<'a>(label: &'a LabelEntry, name: &str) -> Option<Field<'a>> {
         "name" | "Name" => Some(Field::Text(&label.is.name)),
         "description" | "Description" => Some(Field::Text(&label.is.description)),
         "color" | "Color" => Some(Field::Text(&label.is.color)),
-        "creation_time" | "CreationTime" => Some(Field::Time(millis(label.is.created))),
-        "update_time" | "UpdateTime" => Some(Field::Time(millis(label.is.updated))),
+        "creation_time" | "CreationTime" => Some(Field::at(label.is.created)),
+        "update_time" | "UpdateTime" => Some(Field::at(label.is.updated)),
         _ => None,
     }
 }

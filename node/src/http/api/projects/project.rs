@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use protocol::ProjectName;
 use serde::{Deserialize, Serialize};
 
-use super::{header_flag, limit, millis, number, shown_limit, time};
+use super::{header_flag, limit, number, shown_limit, time};
 use crate::directory::{Book, ProjectChange, ProjectEntry};
 use crate::http::Response;
 use crate::http::api::ask::{Ask, refused};
 use crate::http::api::error;
+use crate::http::api::model::mesh::Undeleted;
 use crate::http::api::model::project::{
     CveAllowlist, CveAllowlistItem, Project, ProjectDeletable, ProjectMetadata, ProjectReq, ProjectSummary,
     ProjectSummaryQuota,
@@ -48,8 +49,8 @@ fn field<'a>(book: &Book, project: &'a ProjectEntry, name: &str) -> Option<Field
         "owner_id" | "OwnerID" => {
             Some(Field::Number(book.user(&settings.owner).map_or(0, |owner| i64::from(owner.is.id))))
         }
-        "creation_time" | "CreationTime" => Some(Field::Time(millis(settings.created))),
-        "update_time" | "UpdateTime" => Some(Field::Time(millis(settings.updated))),
+        "creation_time" | "CreationTime" => Some(Field::at(settings.created)),
+        "update_time" | "UpdateTime" => Some(Field::at(settings.updated)),
         _ => None,
     }
 }
@@ -255,7 +256,8 @@ fn shown_metadata(project: &ProjectEntry) -> ProjectMetadata {
     }
 }
 
-fn show(project: &ProjectEntry, about: &AboutProject) -> Project {
+/// A project as clients know it.
+pub(in crate::http::api) fn show(project: &ProjectEntry, about: &AboutProject) -> Project {
     let settings = &project.settings;
     Project {
         project_id: settings.id.into(),
@@ -290,6 +292,23 @@ pub(super) async fn update(ask: &mut Ask<'_>) -> Result<Response, Error> {
 pub(super) async fn delete(ask: &Ask<'_>) -> Result<Response, Error> {
     ask.call.registry().delete_project(ask.project()?, &ask.call.id).await?;
     Ok(Ask::done())
+}
+
+/// The project of a path that also names such as are not there.
+fn named(ask: &Ask<'_>) -> Result<ProjectName, Error> {
+    let name = ask.matched.param("project_name").unwrap_or_default();
+    name.parse().map_err(|_| error::not_found("project"))
+}
+
+pub(super) async fn delete_full(ask: &Ask<'_>) -> Result<Response, Error> {
+    ask.call.registry().delete_full_project(ask.administrator()?, &named(ask)?, &ask.call.id).await?;
+    Ok(Ask::done())
+}
+
+pub(super) async fn undelete(ask: &Ask<'_>) -> Result<Response, Error> {
+    let (permit, name) = (ask.administrator()?, named(ask)?);
+    let back = Box::pin(ask.call.registry().undelete_project(permit, &name, &ask.call.id)).await?;
+    Ask::json(&Undeleted { manifests: number(back.manifests), lost: number(back.lost) })
 }
 
 pub(super) async fn deletable(ask: &Ask<'_>) -> Result<Response, Error> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{id, limit, millis, number, shown_limit, time};
+use super::{id, limit, number, shown_limit, time};
 use crate::http::Response;
 use crate::http::api::ask::Ask;
 use crate::http::api::error;
@@ -62,7 +62,7 @@ pub(super) async fn list(ask: &Ask<'_>) -> Result<Response, Error> {
                 "used.storage" => a.1.cmp(&b.1),
                 "id" => a.0.project.settings.id.cmp(&b.0.project.settings.id),
                 "creation_time" => a.0.project.settings.created.cmp(&b.0.project.settings.created),
-                "update_time" => millis(a.0.updated).cmp(&millis(b.0.updated)),
+                "update_time" => a.0.updated.cmp(&b.0.updated),
                 _ => Ordering::Equal,
             };
             if key.descending { order.reverse() } else { order }

@@ -79,7 +79,11 @@ const LOOKER: [(Resource, Verb); 4] = [
 
 /// What the table of needs means for someone; `None` where the handler asks by itself.
 pub(super) fn expected(actor: &Actor, need: Need, object: Object, in_repository: bool) -> Option<Says> {
-    if need == Need::Handler {
+    if actor.scheme == Scheme::Bad {
+        return (need != Need::Nothing).then_some(Says::LogIn);
+    }
+    // Held against what the anonymous are told.
+    if need == Need::Handler || actor.scheme == Scheme::Ended {
         return None;
     }
     if need == Need::Nothing {

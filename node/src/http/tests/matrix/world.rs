@@ -10,7 +10,8 @@ use protocol::{Digest, ProjectName, Timestamp};
 use serde_json::Value;
 
 use super::super::{Edge, basic};
-use crate::auth::{Secret, robot_secret_kept};
+use crate::auth::{Secret, quick_verifier, robot_secret_kept};
+use crate::config::Config;
 use crate::directory::{Directory, DirectoryError, NewLabel, NewProject, NewRobot, Profile, ProjectChange};
 use crate::policy::rights::{EVERYWHERE, SYSTEM, robot_permission};
 use crate::policy::roles::{
@@ -18,9 +19,13 @@ use crate::policy::roles::{
 };
 use crate::policy::{Permission, Resource, Verb};
 use crate::storage::meta::Act;
+use crate::world::stepped::Stepped;
 
 pub(super) const PASSWORD: &str = "Passw0rd of all";
 const SECRET: &str = "the secret of every robot here 0A";
+
+/// Someone with the role of an administrator of the projects, who is shut out after having logged in.
+const SHUT_OUT: &str = "shut-out";
 
 /// The one repository of each project.
 pub(super) const REPOSITORY: &str = "app";
@@ -41,6 +46,10 @@ pub(super) enum Scheme {
     Basic,
     Session,
     Token,
+    /// By something that is no good, or no good any more.
+    Bad,
+    /// By a session that has ended: browsers go on sending those, and whoever does is anonymous.
+    Ended,
 }
 
 /// One column of the matrix.
@@ -56,7 +65,7 @@ pub(super) struct Actor {
 impl Actor {
     pub(super) fn title(&self) -> String {
         let scheme = match self.scheme {
-            Scheme::Nothing | Scheme::Basic => "",
+            Scheme::Nothing | Scheme::Basic | Scheme::Bad | Scheme::Ended => "",
             Scheme::Session => " (session)",
             Scheme::Token => " (token)",
         };
@@ -65,7 +74,7 @@ impl Actor {
 
     /// What it sends with a request.
     pub(super) fn headers(&self, changes: bool) -> String {
-        if changes && self.scheme == Scheme::Session {
+        if changes && !self.second_token.is_empty() {
             return format!("{}X-Harbor-CSRF-Token: {}\r\n", self.headers, self.second_token);
         }
         self.headers.clone()
@@ -89,6 +98,7 @@ pub(super) struct Things {
 
 pub(super) struct World {
     pub(super) edge: Edge,
+    clock: Stepped,
     pub(super) actors: Vec<Actor>,
     pub(super) things: Things,
     pub(super) digest: Digest,
@@ -98,8 +108,8 @@ fn directory(edge: &Edge) -> &Arc<Directory> {
     edge.app.parts.registry.directory()
 }
 
-async fn verifier(edge: &Edge) -> Vec<u8> {
-    edge.app.parts.authenticator.new_verifier(&Secret::new(PASSWORD), None).await.unwrap()
+fn verifier() -> Vec<u8> {
+    quick_verifier(&Secret::new(PASSWORD))
 }
 
 fn name(text: &str) -> ProjectName {
@@ -116,9 +126,11 @@ fn there<T: Default>(made: Result<T, DirectoryError>) -> Result<T, DirectoryErro
 
 impl World {
     pub(super) async fn new() -> Self {
-        let edge = Edge::start().await;
-        let verifier = verifier(&edge).await;
-        let people = ROLES.iter().map(|(who, _)| *who).chain(["custom", "grantee", "in-group", "stranger"]);
+        let clock = Stepped::default();
+        let edge = Edge::at(Config::default(), Arc::new(clock.clone())).await;
+        let verifier = verifier();
+        let others = ["custom", "grantee", "in-group", "stranger", SHUT_OUT];
+        let people = ROLES.iter().map(|(who, _)| *who).chain(others);
         let people: Vec<&str> = people.collect();
         let all = |draft: &mut crate::directory::Draft<'_>| {
             for who in &people {
@@ -132,7 +144,7 @@ impl World {
         };
         directory(&edge).change(&act(), all).await.unwrap();
         let digest = Digest::sha256(b"");
-        let mut world = Self { edge, actors: Vec::new(), things: Things::default(), digest };
+        let mut world = Self { edge, clock, actors: Vec::new(), things: Things::default(), digest };
         world.restore().await;
         world.actors = world.log_all_in().await;
         world.edge.drain().await;
@@ -145,11 +157,7 @@ impl World {
 
     /// Makes what is not there (any more), and notes under which numbers things are.
     pub(super) async fn restore(&mut self) {
-        let verifier = if directory(&self.edge).read(|book| book.user("victim").is_none()) {
-            verifier(&self.edge).await
-        } else {
-            Vec::new()
-        };
+        let verifier = verifier();
         self.make("a victim", |draft| {
             let profile = Profile { email: "victim@shop.example".into(), ..Profile::default() };
             there(draft.create_user("victim", &profile, false, verifier.clone()))?;
@@ -167,6 +175,9 @@ impl World {
                 quota: None,
                 nonce: [project.as_bytes()[0]; 16],
             };
+            // Deleted with all that was in it, it comes back with all of it: robots and members have their old numbers.
+            let back = directory(&self.edge).change(&act(), |draft| draft.undelete_project(&name(project))).await;
+            assert!(matches!(back, Ok(()) | Err(DirectoryError::Exists(_) | DirectoryError::Absent(_))), "{back:?}");
             self.make(project, |draft| there(draft.create_project(&new))).await;
             let change = ProjectChange { public: Some(project == "open"), ..ProjectChange::default() };
             self.make(project, |draft| draft.change_project(&name(project), &change)).await;
@@ -200,6 +211,7 @@ impl World {
         members.push((victim, GUEST));
         if project != "foreign" {
             members.extend(ROLES.iter().map(|(who, role)| (user(who), *role)));
+            members.push((user(SHUT_OUT), PROJECT_ADMIN));
             let looker = directory(&self.edge).read(|book| book.role("looker").unwrap().is.id);
             members.push((user("custom"), looker));
             members.push((MemberKey { repositories: part, ..user("grantee") }, DEVELOPER));
@@ -241,9 +253,11 @@ impl World {
         let of_own: Vec<String> = pairs("own", PROJECT_VOCABULARY).collect();
         let pull = vec![robot_permission("own", Permission::new(Resource::Repository, Verb::Pull))];
         let label = |project: &str| vec![robot_permission(project, Permission::new(Resource::Label, Verb::List))];
-        let robots: [(&str, Option<&str>, Vec<String>); 6] = [
+        let robots: [(&str, Option<&str>, Vec<String>); 8] = [
             ("all", None, everything),
-            ("full", Some("own"), of_own),
+            ("full", Some("own"), of_own.clone()),
+            ("disabled", Some("own"), of_own.clone()),
+            ("expired", Some("own"), of_own),
             ("narrow", Some("own"), pull),
             ("victim", None, vec![robot_permission(SYSTEM, Permission::new(Resource::Catalog, Verb::Read))]),
             ("victim", Some("own"), label("own")),
@@ -254,9 +268,10 @@ impl World {
                 name: robot.into(),
                 project: project.map(name),
                 permissions,
-                days: None,
+                // From the first day of 1970 on.
+                days: (robot == "expired").then_some(1),
                 description: String::new(),
-                disabled: false,
+                disabled: robot == "disabled",
                 creator: "matrix".into(),
                 secret: robot_secret_kept(&Secret::new(SECRET)),
             };
@@ -288,6 +303,7 @@ impl World {
     }
 
     async fn log_all_in(&self) -> Vec<Actor> {
+        let bad = self.log_in_in_vain().await;
         let mut actors = vec![self.actor("anonymous", Scheme::Nothing, String::new()).await];
         let person = |who: &'static str| (who, if who == "administrator" { basic() } else { basic_of(who, PASSWORD) });
         let robot = |who: &'static str, name: &str| (who, basic_of(name, SECRET));
@@ -307,13 +323,42 @@ impl World {
         for (who, headers) in rest {
             actors.push(self.actor(who, Scheme::Basic, headers).await);
         }
+        actors.extend(bad);
         actors
+    }
+
+    /// Those who show what was good once, or never was.
+    async fn log_in_in_vain(&self) -> Vec<Actor> {
+        let headers = basic_of(SHUT_OUT, PASSWORD);
+        let mut bad = Vec::new();
+        let ways = [
+            ("disabled user", Scheme::Basic),
+            ("disabled user (session)", Scheme::Session),
+            ("disabled user (token)", Scheme::Token),
+        ];
+        for (title, scheme) in ways {
+            bad.push(Actor { who: title, ..self.actor(SHUT_OUT, scheme, headers.clone()).await });
+        }
+        let id = self.user(SHUT_OUT);
+        self.make("someone who is out", |draft| draft.set_disabled(id, true)).await;
+        bad.push(Actor { who: "expired token", ..self.actor("administrator", Scheme::Token, basic()).await });
+        // Longer than any token lives.
+        self.clock.step(std::time::Duration::from_secs(24 * 60 * 60));
+        for (title, name, password) in [
+            ("wrong password", "project-admin", "not the passw0rd of anyone"),
+            ("disabled robot", "robot$own+disabled", SECRET),
+            ("expired robot", "robot$own+expired", SECRET),
+        ] {
+            bad.push(Actor { who: title, ..self.actor(title, Scheme::Basic, basic_of(name, password)).await });
+        }
+        let ended = |scheme| if scheme == Scheme::Session { Scheme::Ended } else { Scheme::Bad };
+        bad.into_iter().map(|actor| Actor { scheme: ended(actor.scheme), ..actor }).collect()
     }
 
     async fn actor(&self, who: &'static str, scheme: Scheme, basic: String) -> Actor {
         let plain = Actor { who, scheme, headers: basic.clone(), second_token: String::new() };
         match scheme {
-            Scheme::Nothing | Scheme::Basic => plain,
+            Scheme::Nothing | Scheme::Basic | Scheme::Bad | Scheme::Ended => plain,
             Scheme::Token => {
                 let scopes = ["own", "foreign", "open", "absent"]
                     .map(|project| format!("&scope=repository:{project}/{REPOSITORY}:pull,push,delete"));

@@ -1,13 +1,15 @@
 //! Finding entries without reading the log. Owns `audit/index.redb`, which can be made again from the files at any time.
 //!
 //! Each entry has a row with its place in the files, and stands in a list for its type, its user, its project and, when it
-//! was refused, in one for that. For every list there is a count for each block of positions, so a page deep in a list
+//! was refused, in one for that; what was done is the rest. For every list there is a count for each block of positions, so a page deep in a list
 //! costs the blocks before it and not the entries. A question with one condition is answered from counts and lists; one
 //! with several walks the shortest list and looks at rows, at most `SCAN` of them: [`Found::complete`] says whether that
 //! was the end.
 
 mod reader;
 mod taking;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +41,10 @@ const CACHE: usize = 16 << 20;
 
 /// The list everything stands in: its members are the rows.
 const ALL: u32 = 0;
+
+/// What was done: everything but the list of what was refused, so most entries need no second row. The number is one that
+/// no list on disk comes to.
+const DONE: u32 = u32::MAX;
 
 const PLACES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("places");
 const LISTS: TableDefinition<'_, &str, u32> = TableDefinition::new("lists");
@@ -320,7 +326,14 @@ impl AuditIndex {
     pub fn reader(&self) -> Result<Reader, AuditError> {
         let database = self.database.as_ref().ok_or_else(|| failed("it is not made yet"))?;
         let read = database.begin_read().map_err(failed)?;
-        Ok(Reader { fs: Arc::clone(&self.fs), dir: self.dir.clone(), read })
+        Ok(Reader {
+            fs: Arc::clone(&self.fs),
+            dir: self.dir.clone(),
+            places: read.open_table(PLACES).map_err(failed)?,
+            lists: read.open_table(LISTS).map_err(failed)?,
+            members: read.open_table(MEMBERS).map_err(failed)?,
+            blocks: read.open_table(BLOCKS).map_err(failed)?,
+        })
     }
 }
 

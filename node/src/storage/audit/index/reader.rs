@@ -5,17 +5,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use protocol::seam::{Access, File, FileSystem};
+use redb::ReadOnlyTable;
 
 use super::super::AuditError;
 use super::super::entry::{Entry, Line, read};
 use super::super::log::Segment;
 use super::super::words::{EventType, Resource};
 use super::taking::REFUSED;
-use super::{ALL, BLOCK, BLOCKS, Filter, Found, LISTS, MEMBERS, Order, PLACES, Place, Text, failed};
+use super::{ALL, BLOCK, DONE, Filter, Found, Order, Place, Text, failed};
 use crate::storage::meta::Operation;
 
 /// Most rows looked at for one question.
 const SCAN: usize = 50_000;
+
+/// A list that is walked without looking for a shorter one.
+const SHORT: u64 = 5000;
 
 /// Most entries read from the files for one question that looks into their names.
 const SCAN_READ: usize = 10_000;
@@ -28,7 +32,10 @@ const USERS: usize = 1000;
 pub struct Reader {
     pub(super) fs: Arc<dyn FileSystem>,
     pub(super) dir: PathBuf,
-    pub(super) read: redb::ReadTransaction,
+    pub(super) places: ReadOnlyTable<u64, &'static [u8]>,
+    pub(super) lists: ReadOnlyTable<&'static str, u32>,
+    pub(super) members: ReadOnlyTable<(u32, u64), ()>,
+    pub(super) blocks: ReadOnlyTable<(u32, u64), (u32, u64, u64)>,
 }
 
 /// The lists a condition stands for; `None`: no condition.
@@ -44,7 +51,7 @@ impl Reader {
         let base = self.shortest(&conditions)?;
         let others = conditions.iter().flatten().count() > usize::from(base.lists != [ALL]);
         let timed = filter.since.is_some() || filter.until.is_some();
-        let rows = others || timed || filter.resource.is_some() || filter.succeeded == Some(true);
+        let rows = others || timed || filter.resource.is_some();
         let mut found = Found { complete: true, ..Found::default() };
         if !rows {
             found.total = base.blocks.values().sum();
@@ -55,7 +62,8 @@ impl Reader {
         }
         let mut looking = Looking { seen: 0, looked: 0, files: BTreeMap::new() };
         let most = if filter.resource.is_some() { SCAN_READ } else { SCAN };
-        for (block, count) in blocks {
+        let mut blocks = blocks.into_iter();
+        while let Some((block, count)) = blocks.next() {
             if !rows && looking.seen + count <= offset {
                 looking.seen += count;
                 continue;
@@ -70,7 +78,18 @@ impl Reader {
                 found.complete = false;
                 break;
             }
-            let mut members = self.members(&base.lists, block)?;
+            // Thin blocks are read together: seeking the list in each costs more than their members.
+            let (mut ends, mut together) = ((block, block), count);
+            while rows
+                && !timed
+                && base.lists != [DONE]
+                && together < BLOCK
+                && let Some((next, more)) = blocks.next()
+            {
+                ends = (ends.0.min(next), ends.1.max(next));
+                together += more;
+            }
+            let mut members = self.members(&base.lists, ends)?;
             if order == Order::NewestFirst {
                 members.reverse();
             }
@@ -138,8 +157,7 @@ impl Reader {
     }
 
     fn conditions(&self, filter: &Filter) -> Result<[Lists; 4], AuditError> {
-        let lists = self.read.open_table(LISTS).map_err(failed)?;
-        let named = |name: &str| Ok::<_, AuditError>(lists.get(name).map_err(failed)?.map(|list| list.value()));
+        let named = |name: &str| self.named(name);
         let types = if filter.operations.is_none() && filter.kinds.is_none() {
             None
         } else {
@@ -165,7 +183,7 @@ impl Reader {
             }
             Some(part @ Text::Contains(_)) => {
                 let mut found = BTreeSet::new();
-                for row in lists.range("u:".."u;").map_err(failed)? {
+                for row in self.lists.range("u:".."u;").map_err(failed)? {
                     let (name, list) = row.map_err(failed)?;
                     if name.value().get(2..).is_some_and(|name| part.fits(name)) {
                         found.insert(list.value());
@@ -187,19 +205,29 @@ impl Reader {
                 Some(found)
             }
         };
-        let refused = match filter.succeeded {
+        let outcomes = match filter.succeeded {
             Some(false) => Some(named(REFUSED)?.into_iter().collect()),
-            Some(true) | None => None,
+            Some(true) => Some(BTreeSet::from([DONE])),
+            None => None,
         };
-        Ok([types, users, projects, refused])
+        Ok([types, users, projects, outcomes])
+    }
+
+    /// The number of a list; none when nothing stands in it yet.
+    fn named(&self, name: &str) -> Result<Option<u32>, AuditError> {
+        Ok(self.lists.get(name).map_err(failed)?.map(|list| list.value()))
     }
 
     /// The condition with the fewest entries, and how many it has in each block.
     fn shortest(&self, conditions: &[Lists; 4]) -> Result<Base, AuditError> {
         let mut best: Option<(u64, Base)> = None;
         for lists in conditions.iter().flatten() {
+            // What was done is nearly everything: not even counted where another list is short.
+            if lists.contains(&DONE) && best.as_ref().is_some_and(|(fewest, _)| *fewest <= SHORT) {
+                continue;
+            }
             let base = self.base(lists.iter().copied().collect())?;
-            let total = base.blocks.values().sum();
+            let total: u64 = base.blocks.values().sum();
             if best.as_ref().is_none_or(|(fewest, _)| total < *fewest) {
                 best = Some((total, base));
             }
@@ -211,37 +239,56 @@ impl Reader {
     }
 
     fn base(&self, lists: Vec<u32>) -> Result<Base, AuditError> {
-        let table = self.read.open_table(BLOCKS).map_err(failed)?;
+        if lists == [DONE] {
+            let mut blocks = self.counts(&[ALL])?;
+            for (block, refused) in self.counts(self.named(REFUSED)?.as_slice())? {
+                if let Some(count) = blocks.get_mut(&block) {
+                    *count = count.saturating_sub(refused);
+                }
+            }
+            blocks.retain(|_, count| *count > 0);
+            return Ok(Base { lists, blocks });
+        }
+        let blocks = self.counts(&lists)?;
+        Ok(Base { lists, blocks })
+    }
+
+    /// How many members of these lists each block has.
+    fn counts(&self, lists: &[u32]) -> Result<BTreeMap<u64, u64>, AuditError> {
         let mut blocks = BTreeMap::new();
-        for list in &lists {
-            for row in table.range((*list, 0)..=(*list, u64::MAX)).map_err(failed)? {
+        for list in lists {
+            for row in self.blocks.range((*list, 0)..=(*list, u64::MAX)).map_err(failed)? {
                 let (key, count) = row.map_err(failed)?;
                 *blocks.entry(key.value().1).or_insert(0) += u64::from(count.value().0);
             }
         }
-        Ok(Base { lists, blocks })
+        Ok(blocks)
     }
 
     fn out_of_time(&self, block: u64, filter: &Filter) -> Result<bool, AuditError> {
-        let table = self.read.open_table(BLOCKS).map_err(failed)?;
-        let times = table.get((ALL, block)).map_err(failed)?.map_or((0, 0, u64::MAX), |times| times.value());
+        let times = self.blocks.get((ALL, block)).map_err(failed)?.map_or((0, 0, u64::MAX), |times| times.value());
         let early = filter.since.is_some_and(|since| times.2 < since.0);
         Ok(early || filter.until.is_some_and(|until| times.1 > until.0))
     }
 
-    /// The positions of a block that stand in any of the lists, in order.
-    fn members(&self, lists: &[u32], block: u64) -> Result<Vec<u64>, AuditError> {
-        let (from, to) = (block * BLOCK, block * BLOCK + BLOCK - 1);
+    /// The positions from one block to another that stand in any of the lists, in order.
+    fn members(&self, lists: &[u32], (first, last): (u64, u64)) -> Result<Vec<u64>, AuditError> {
+        if lists == [DONE] {
+            let refused = self.members(self.named(REFUSED)?.as_slice(), (first, last))?;
+            let mut members = self.members(&[ALL], (first, last))?;
+            members.retain(|seq| refused.binary_search(seq).is_err());
+            return Ok(members);
+        }
+        let (from, to) = (first * BLOCK, last * BLOCK + BLOCK - 1);
         let mut members = Vec::new();
         if lists == [ALL] {
-            for row in self.read.open_table(PLACES).map_err(failed)?.range(from..=to).map_err(failed)? {
+            for row in self.places.range(from..=to).map_err(failed)? {
                 members.push(row.map_err(failed)?.0.value());
             }
             return Ok(members);
         }
-        let table = self.read.open_table(MEMBERS).map_err(failed)?;
         for list in lists {
-            for row in table.range((*list, from)..=(*list, to)).map_err(failed)? {
+            for row in self.members.range((*list, from)..=(*list, to)).map_err(failed)? {
                 members.push(row.map_err(failed)?.0.value().1);
             }
         }
@@ -250,8 +297,7 @@ impl Reader {
     }
 
     fn place(&self, seq: u64) -> Result<Option<Place>, AuditError> {
-        let table = self.read.open_table(PLACES).map_err(failed)?;
-        let bytes = table.get(seq).map_err(failed)?;
+        let bytes = self.places.get(seq).map_err(failed)?;
         bytes.map(|bytes| postcard::from_bytes(bytes.value()).map_err(failed)).transpose()
     }
 

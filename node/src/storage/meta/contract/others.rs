@@ -220,8 +220,10 @@ async fn a_manifest_goes_with_the_last_that_names_it(site: Site) {
     index.children = vec![blob("m"), blob("n")];
     site.published(index).await;
     meet(&*site.meta, others.ledger(1)).await;
-    let gone = site.meta.delete_manifest(&a, &blob("m"), at(90), act(20)).await.unwrap();
     let kept_by = Some(blob("index"));
+    assert_eq!(site.meta.named_by(&a, &blob("m")).await.unwrap(), kept_by);
+    assert_eq!(site.meta.named_by(&a, &blob("index")).await.unwrap(), None);
+    let gone = site.meta.delete_manifest(&a, &blob("m"), at(90), act(20)).await.unwrap();
     assert_eq!(gone, DeletedManifest::Done { tags: vec![tag("t")], kept_by });
     let again = site.meta.delete_manifest(&a, &blob("m"), at(90), act(21)).await.unwrap();
     assert_eq!(again, DeletedManifest::Done { tags: vec![], kept_by });

@@ -9,7 +9,7 @@ use super::{Site, act, at, blob, manifest, needed, repository, tag};
 use crate::storage::meta::check;
 use crate::storage::meta::{
     Answer, ArtifactOrder, FindRepositories, LinkBlob, MetaError, MetaStore, MountBlob, Page, Project, PublishManifest,
-    Pulled, RepositoryOrder, Slice,
+    Pulled, RepositoryOrder, Slice, delete_in_steps,
 };
 
 const PROJECTS: [&str; 2] = ["p", "q"];
@@ -196,7 +196,9 @@ async fn apply(meta: &dyn MetaStore, step: &Step, now: u64) -> String {
         }
         Step::Acknowledge(seq) => told(meta.acknowledge(*seq)).await,
         Step::Describe(r) => told(meta.describe_repository(&repo(*r), format!("by {now}"), act(now))).await,
-        Step::DeleteRepository { repo: r, due } => told(meta.delete_repository(&repo(*r), at(*due), act(now))).await,
+        Step::DeleteRepository { repo: r, due } => {
+            format!("{:?}", delete_in_steps(meta, &repo(*r), 2, at(*due), &act(now)).await.unwrap())
+        }
         Step::Pulls { repo: r, manifest, tag: t, last } => {
             let (repository, digest) = (repo(*r), blob(MANIFESTS[*manifest]));
             let pulled = Pulled { repository, digest, tag: t.map(|n| tag(TAGS[n])), count: *last, last: at(*last) };

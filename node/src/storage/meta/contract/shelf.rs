@@ -8,8 +8,8 @@ use protocol::{Digest, Reference};
 use super::{Site, act, all, at, blob, checks, manifest, needed, repository, tag};
 use crate::storage::meta::check::rows_follow_records;
 use crate::storage::meta::{
-    ArtifactOrder, DeletedRepository, FindRepositories, MetaStore, ProjectTotals, Pulled, RepositoryKey,
-    RepositoryOrder, Shown, Slice, Wanted, What,
+    ArtifactOrder, DeletedRepository, DeletedTo, FindRepositories, MetaStore, ProjectTotals, Pulled, RepositoryKey,
+    RepositoryOrder, Shown, Slice, Wanted, What, delete_in_steps,
 };
 
 checks! {
@@ -21,6 +21,7 @@ checks! {
     pulls_are_added_to_what_is_there
     a_description_is_kept_with_an_event
     a_deleted_repository_takes_all_along
+    a_repository_is_deleted_in_bounded_steps
     a_tag_keeps_its_number_and_tells_its_last_push
 }
 
@@ -69,7 +70,7 @@ async fn numbers_are_given_once_and_never_again(site: Site) {
     site.push("p/a", "m", &["t"], 20).await;
     assert_eq!(site.meta.artifact(&a, &Reference::Digest(digest)).await.unwrap(), Some(artifact));
     // Removed and made again, it is another.
-    site.meta.delete_repository(&a, at(90), act(30)).await.unwrap();
+    delete_in_steps(&*site.meta, &a, 9, at(90), &act(30)).await.unwrap();
     assert_eq!(site.meta.repository_by_id(first.id).await.unwrap(), None);
     site.push("p/a", "m", &["t"], 40).await;
     seen.push(site.meta.repository(&a).await.unwrap().unwrap().id);
@@ -266,7 +267,7 @@ async fn a_description_is_kept_with_an_event(site: Site) {
 async fn a_deleted_repository_takes_all_along(site: Site) {
     site.project("p").await;
     let a = repository("p/a");
-    let absent = site.meta.delete_repository(&a, at(90), act(5)).await.unwrap();
+    let absent = delete_in_steps(&*site.meta, &a, 1, at(90), &act(5)).await.unwrap();
     assert_eq!((absent, site.events().await.len()), (DeletedRepository::Absent, 1));
     site.link("p/a", "four", 50).await;
     let mut image = manifest("p/a", "m");
@@ -283,8 +284,8 @@ async fn a_deleted_repository_takes_all_along(site: Site) {
     site.meta.delete_manifest(&a, &m, at(90), act(25)).await.unwrap();
     site.push("p/a", "m", &["t", "u"], 26).await;
     let before = site.events().await.len();
-    let done = site.meta.delete_repository(&a, at(90), act(30)).await.unwrap();
-    assert_eq!(done, DeletedRepository::Done { manifests: 3, tags: 2 });
+    let done = delete_in_steps(&*site.meta, &a, 1, at(90), &act(30)).await.unwrap();
+    assert_eq!(done, DeletedRepository::Done);
     let told = site.events().await;
     assert_eq!(told.len(), before + 1);
     assert_eq!(told[before].what, What::RepositoryDeleted { repository: a.clone(), manifests: 3, tags: 2 });
@@ -301,8 +302,39 @@ async fn a_deleted_repository_takes_all_along(site: Site) {
     }
     assert!(!site.has_blob("p/a", "four").await);
     site.sound_rows().await;
-    let again = site.meta.delete_repository(&a, at(90), act(40)).await.unwrap();
+    let again = delete_in_steps(&*site.meta, &a, 1, at(90), &act(40)).await.unwrap();
     assert_eq!(again, DeletedRepository::Absent);
+}
+
+async fn a_repository_is_deleted_in_bounded_steps(site: Site) {
+    site.project("p").await;
+    let a = repository("p/a");
+    for n in 0..5 {
+        site.push("p/a", &format!("m{n}"), &[&format!("t{n}")], 10).await;
+    }
+    let (mut from, mut steps, mut left) = (DeletedTo::Nothing, 0, 10);
+    loop {
+        let step = site.meta.delete_repository(&a, (&from, 2), at(90), act(20)).await.unwrap();
+        let there = site.meta.repository(&a).await.unwrap().map_or(0, |is| is.tags + is.manifests);
+        assert!(left - there <= 2, "{left} {there}");
+        (left, steps) = (there, steps + 1);
+        let DeletedRepository::More(to) = step else {
+            assert_eq!(step, DeletedRepository::Done);
+            break;
+        };
+        if matches!((&from, &to), (DeletedTo::Tag(_), DeletedTo::Manifest(_))) {
+            site.push("p/a", "meanwhile", &["a"], 21).await;
+            left += 2;
+        }
+        from = to;
+    }
+    assert!((5..=8).contains(&steps), "{steps}");
+    let stays = site.meta.tags(&a, all()).await.unwrap().unwrap().items;
+    assert_eq!((stays, left), (vec![tag("a")], 2), "what came meanwhile, with its tag");
+    let told = site.events().await;
+    let deletes = told.iter().filter(|event| matches!(event.what, What::RepositoryDeleted { .. })).count();
+    assert_eq!(deletes, 1, "one event for all steps");
+    site.sound_rows().await;
 }
 
 async fn a_tag_keeps_its_number_and_tells_its_last_push(site: Site) {

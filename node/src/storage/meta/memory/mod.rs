@@ -10,23 +10,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::identity::{NodeKey, NodeSecret};
-use protocol::record::value::BlobClaim;
 use protocol::record::{Held as Kept, HybridTime, RecordSet};
 use protocol::seam::Entropy;
 use protocol::trust::Trust;
 use protocol::view::{InMemory, View};
 use protocol::{Digest, MediaType, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 
-use super::author::{self, Pen};
+use super::author::Pen;
 use super::{
     Act, Amend, Amended, Answer, ArtifactOrder, ArtifactView, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict,
-    Counts, DecideTag, Decided, DeletedManifest, DeletedRepository, DeletedTag, Entry, Event, FindRepositories,
-    LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, ProjectTotals, PublishManifest, Published,
-    Pulled, RecordAt, Referrer, RepositoryOrder, RepositoryView, Shown, Slice, StoredManifest, TagVersion, TagView,
-    Taken, TextRoom, Topic, UnlinkedBlob, Verdict, What,
+    Counts, DecideTag, Decided, DeletedManifest, DeletedRepository, DeletedTag, DeletedTo, Entry, Event,
+    FindRepositories, LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, ProjectTotals,
+    PublishManifest, Published, Pulled, RecordAt, Referrer, RepositoryOrder, RepositoryView, Shown, Slice,
+    StoredManifest, TagVersion, TagView, Taken, TextRoom, Topic, UnlinkedBlob, Verdict, What,
 };
 
+mod collect;
 mod entries;
+mod publish;
 mod records;
 mod shelf;
 
@@ -192,184 +193,6 @@ impl State {
         let lease = *lease;
         self.nominate(lease, digest, Some(repository));
     }
-
-    fn refuse(&self, publish: &PublishManifest) -> Option<Published> {
-        if !self.has_project(&publish.repository) {
-            return Some(Published::NoProject);
-        }
-        let present = |digest: &Digest| self.blob(&publish.repository, digest).filter(|row| row.quarantined.is_none());
-        let here = |digest: &Digest| {
-            publish.sparse || self.repository(&publish.repository).is_some_and(|r| r.manifests.contains_key(digest))
-        };
-        let (mut blobs, mut children) = (Vec::new(), Vec::new());
-        for digest in publish.blobs.iter().map(|needed| needed.digest) {
-            if !publish.sparse && present(&digest).is_none() && !blobs.contains(&digest) {
-                blobs.push(digest);
-            }
-        }
-        for digest in &publish.children {
-            if !here(digest) && !children.contains(digest) {
-                children.push(*digest);
-            }
-        }
-        if !blobs.is_empty() || !children.is_empty() {
-            return Some(Published::Missing { blobs, children });
-        }
-        publish.blobs.iter().find_map(|needed| {
-            let actual = present(&needed.digest)?.size;
-            let (digest, claimed) = (needed.digest, needed.size);
-            (actual != claimed).then_some(Published::WrongSize { digest, claimed, actual })
-        })
-    }
-
-    /// What is published in a project, with its length.
-    fn published(&self, project: &ProjectName) -> BTreeMap<Digest, u64> {
-        let mut published = BTreeMap::new();
-        for (_, content) in self.repositories.iter().filter(|(name, _)| name.project() == *project) {
-            let pinned = content.manifests.values().flat_map(|manifest| &manifest.pins);
-            let blobs = pinned.filter(|blob| content.links.contains_key(blob));
-            for digest in content.manifests.keys().chain(blobs) {
-                published.insert(*digest, self.held.get(digest).map_or(0, |held| held.row.size));
-            }
-        }
-        published
-    }
-
-    fn over_quota(&self, publish: &PublishManifest) -> Option<Published> {
-        let (limit, before) = (publish.quota?, self.published(&publish.repository.project()));
-        let mut after = before.clone();
-        after.insert(publish.digest, publish.bytes.len() as u64);
-        for blob in publish.blobs.iter().map(|needed| &needed.digest).chain(&publish.optional_blobs) {
-            after.extend(self.blob(&publish.repository, blob).map(|row| (*blob, row.size)));
-        }
-        let (used, sum): (u64, u64) = (before.values().sum(), after.values().sum());
-        (sum > used && sum > limit).then_some(Published::OverQuota { used, adds: sum - used, limit })
-    }
-
-    fn claims(&self, publish: &PublishManifest) -> Vec<BlobClaim> {
-        let present = |digest: &Digest| self.blob(&publish.repository, digest).filter(|row| row.quarantined.is_none());
-        let root = |digest: &Digest, size| present(digest).filter(|row| row.size == size).map(|row| row.root);
-        let claim = |digest, size| BlobClaim { digest, size, root: root(&digest, size) };
-        publish.blobs.iter().map(|needed| claim(needed.digest, needed.size)).collect()
-    }
-
-    fn publish(&mut self, publish: PublishManifest) -> Result<Published, MetaError> {
-        if let Some(refused) = self.refuse(&publish) {
-            return Ok(refused);
-        }
-        let Some(value) = author::pushed(&publish, self.claims(&publish)) else {
-            return Ok(Published::TooManyChildren);
-        };
-        let (name, digest, act) = (publish.repository.clone(), publish.digest, publish.act.clone());
-        let (due, topic) = (publish.due, |scope| Topic::manifest(scope, &name, &digest));
-        let Some(scope) = self.scope(&name.project()) else { return Ok(Published::NoProject) };
-        let epoch = match self.tagging(scope) {
-            Err(site) if !publish.tags.is_empty() => return Ok(Published::NotHome(site)),
-            epoch => epoch.unwrap_or_default(),
-        };
-        if let Some(over) = self.over_quota(&publish) {
-            return Ok(over);
-        }
-        self.note_repository(&name, act.at);
-        self.say(topic(scope), Some(&value), due, &act)?;
-        let size = publish.bytes.len() as u64;
-        self.hold(&digest, BlobRow { size, root: publish.root, committed: act.at, quarantined: None });
-        self.touch(&name, act.at);
-        let there = self.repository(&name).is_some_and(|content| content.manifests.contains_key(&digest));
-        let id = if there { 0 } else { self.next_id() };
-        let repository = self.repositories.entry(name.clone()).or_default();
-        let needed: BTreeMap<Digest, u64> = publish.blobs.iter().map(|needed| (needed.digest, needed.size)).collect();
-        let children: BTreeSet<&Digest> = publish.children.iter().collect();
-        let children = children.into_iter().filter_map(|child| Some(repository.manifests.get(child)?.total));
-        let total = size + needed.values().sum::<u64>() + children.sum::<u64>();
-        let mut pins: BTreeSet<Digest> = publish.blobs.iter().map(|needed| needed.digest).collect();
-        pins.extend(&publish.optional_blobs);
-        let referrer = Referrer {
-            digest,
-            media_type: publish.media_type.clone(),
-            size,
-            artifact_type: publish.artifact_type.clone(),
-            annotations: publish.annotations.clone(),
-        };
-        let stored = StoredManifest { digest, media_type: publish.media_type, bytes: publish.bytes };
-        let old = repository.manifests.remove(&digest);
-        pins.extend(old.iter().flat_map(|old| &old.pins));
-        let (id, pushed, pulled) = old.as_ref().map_or((id, act.at, None), |old| (old.id, old.pushed, old.pulled));
-        let subject = publish.subject;
-        let manifest = Manifest { stored, subject, referrer, pins, id, pushed, pulled, total };
-        repository.manifests.insert(digest, manifest);
-        let mut tags: Vec<Tag> = Vec::new();
-        for tag in publish.tags {
-            if !tags.contains(&tag) {
-                tags.push(tag);
-            }
-        }
-        for tag in &tags {
-            self.say(Topic::tag(scope, &name, tag), Some(&author::tagged(Some(digest), epoch)), due, &act)?;
-        }
-        self.tell(&act, What::ManifestPushed { repository: name, digest, tags });
-        Ok(Published::Done { created: old.is_none() })
-    }
-
-    fn unlink(&mut self, name: &RepositoryName, digest: &Digest, due: Timestamp, act: &Act) -> UnlinkedBlob {
-        let Some(repository) = self.repositories.get_mut(name) else { return UnlinkedBlob::Absent };
-        if !repository.links.contains_key(digest) {
-            return UnlinkedBlob::Absent;
-        }
-        if let Some(by) = repository.pinned_by(digest) {
-            return UnlinkedBlob::Pinned { by };
-        }
-        repository.links.remove(digest);
-        self.orphan(digest, due);
-        self.tell(act, What::BlobUnlinked { repository: name.clone(), digest: *digest });
-        UnlinkedBlob::Done
-    }
-
-    fn judge(&self, candidate: &Candidate, now: Timestamp) -> Verdict {
-        let digest = &candidate.digest;
-        let Some(held) = self.held.get(digest) else { return Verdict::Needed };
-        let size = held.row.size;
-        let Some(name) = &candidate.repository else {
-            return match self.is_held(digest) {
-                true => Verdict::Needed,
-                false if held.keep > now => Verdict::Leased(held.keep),
-                false => Verdict::Free { size },
-            };
-        };
-        let Some(repository) = self.repository(name) else { return Verdict::Needed };
-        match repository.links.get(digest) {
-            None => Verdict::Needed,
-            Some(_) if repository.pinned_by(digest).is_some() => Verdict::Needed,
-            Some(lease) if *lease > now => Verdict::Leased(*lease),
-            Some(_) => {
-                let others = self.repositories.iter().any(|(other, r)| other != name && r.holds(digest));
-                if others || repository.manifests.contains_key(digest) {
-                    Verdict::Unlink
-                } else {
-                    Verdict::Free { size }
-                }
-            }
-        }
-    }
-
-    fn collect(&mut self, candidate: &Candidate, now: Timestamp) -> Verdict {
-        let verdict = self.judge(candidate, now);
-        self.candidates.remove(candidate);
-        match &verdict {
-            Verdict::Needed => {}
-            Verdict::Leased(until) => self.nominate(*until, &candidate.digest, candidate.repository.as_ref()),
-            Verdict::Unlink | Verdict::Free { .. } => {
-                let repository = candidate.repository.as_ref().and_then(|name| self.repositories.get_mut(name));
-                if let Some(repository) = repository {
-                    repository.links.remove(&candidate.digest);
-                }
-                if matches!(verdict, Verdict::Free { .. }) {
-                    self.held.remove(&candidate.digest);
-                }
-            }
-        }
-        verdict
-    }
 }
 
 /// Cuts a page out of everything, given in order with the names to page by.
@@ -458,6 +281,10 @@ impl MetaStore for MemoryMeta {
             let found = state.repository(repository).and_then(|content| content.manifests.get(manifest));
             found.into_iter().flat_map(|manifest| manifest.pins.iter().copied()).collect()
         })
+    }
+
+    fn named_by<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<Digest>> {
+        self.answer(|state| state.named_by(repository, digest))
     }
 
     fn blob<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<BlobRow>> {
@@ -711,10 +538,11 @@ impl MetaStore for MemoryMeta {
     fn delete_repository<'a>(
         &'a self,
         name: &'a RepositoryName,
+        step: (&'a DeletedTo, usize),
         due: Timestamp,
         act: Act,
     ) -> Answer<'a, DeletedRepository> {
-        self.try_answer(|state| state.delete_repository(name, due, &act))
+        self.try_answer(|state| state.delete_repository(name, step, due, &act))
     }
 
     fn shown_repositories<'a>(

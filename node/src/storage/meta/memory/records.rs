@@ -290,9 +290,13 @@ impl State {
             self.say(Topic::tag(scope, name, tag), Some(&author::tagged(None, epoch)), due, act)?;
         }
         self.say(Topic::manifest(scope, name, digest), None, due, act)?;
+        Ok(DeletedManifest::Done { tags, kept_by: self.named_by(name, digest) })
+    }
+
+    /// The least of the manifests that are alive, in any scope under its name that is held on to, and name this one.
+    pub(super) fn named_by(&self, name: &RepositoryName, digest: &Digest) -> Option<Digest> {
         let scopes = self.view.held_under(&self.records, &name.project());
-        let kept_by = scopes.into_iter().flat_map(|scope| self.parents(scope, name, digest)).min();
-        Ok(DeletedManifest::Done { tags, kept_by })
+        scopes.into_iter().flat_map(|scope| self.parents(scope, name, digest)).min()
     }
 
     /// The manifests that are alive and name this one.

@@ -10,7 +10,7 @@ use protocol::{Digest, ProjectName, RepositoryName, Tag, Timestamp};
 
 use super::{Manifest, State};
 use crate::storage::meta::{
-    Act, ArtifactOrder, ArtifactView, DeletedRepository, FindRepositories, MetaError, Pulled, RepositoryKey,
+    Act, ArtifactOrder, ArtifactView, DeletedRepository, DeletedTo, FindRepositories, MetaError, Pulled, RepositoryKey,
     RepositoryOrder, RepositoryView, Shown, Slice, TagView, What, author,
 };
 
@@ -199,6 +199,7 @@ impl State {
     pub(super) fn delete_repository(
         &mut self,
         name: &RepositoryName,
+        (from, most): (&DeletedTo, usize),
         due: Timestamp,
         act: &Act,
     ) -> Result<DeletedRepository, MetaError> {
@@ -209,18 +210,35 @@ impl State {
             Err(site) if tags > 0 => return Ok(DeletedRepository::NotHome(site)),
             epoch => epoch.unwrap_or_default(),
         };
-        self.tell(act, What::RepositoryDeleted { repository: name.clone(), manifests, tags });
-        for tag in self.tags(name).keys() {
-            self.say(Topic::tag(scope, name, tag), Some(&author::tagged(None, epoch)), due, act)?;
+        if *from == DeletedTo::Nothing {
+            self.tell(act, What::RepositoryDeleted { repository: name.clone(), manifests, tags });
         }
+        let (mut left, mut all_tags) = (most.max(1), self.tags(name));
+        match from {
+            DeletedTo::Nothing => {}
+            DeletedTo::Tag(to) => all_tags.retain(|tag, _| tag > to),
+            DeletedTo::Manifest(_) => all_tags.clear(),
+        }
+        for tag in all_tags.keys() {
+            self.say(Topic::tag(scope, name, tag), Some(&author::tagged(None, epoch)), due, act)?;
+            left -= 1;
+            if left == 0 {
+                return Ok(DeletedRepository::More(DeletedTo::Tag(tag.clone())));
+            }
+        }
+        let is_next = |digest: &Digest| !matches!(from, DeletedTo::Manifest(to) if digest <= to);
         let alive = self.view.pinned(&self.records, &scope, name);
-        for (digest, _) in alive.iter().filter(|(_, alive)| alive.own) {
+        for (digest, _) in alive.iter().filter(|(digest, alive)| alive.own && is_next(digest)) {
             self.say(Topic::manifest(scope, name, digest), None, due, act)?;
+            left -= 1;
+            if left == 0 {
+                return Ok(DeletedRepository::More(DeletedTo::Manifest(*digest)));
+            }
         }
         if self.repository(name).is_none_or(|content| content.manifests.is_empty()) {
             self.known.remove(name);
         }
-        Ok(DeletedRepository::Done { manifests, tags })
+        Ok(DeletedRepository::Done)
     }
 
     pub(super) fn note_pulls(&mut self, pulls: &[Pulled]) {

@@ -51,10 +51,10 @@ use self::tables::{FORMAT, FORMAT_SETTING, View};
 use self::writer::Queue;
 use super::{
     Act, Amend, Amended, Answer, ArtifactOrder, ArtifactView, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict,
-    Counts, DecideTag, Decided, DeletedManifest, DeletedRepository, DeletedTag, Entry, Event, FindRepositories,
-    LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, ProjectTotals, PublishManifest, Published,
-    Pulled, RecordAt, Referrer, RepositoryOrder, RepositoryView, Shown, Slice, StoredManifest, TagVersion, TagView,
-    Taken, Topic, UnlinkedBlob, Verdict,
+    Counts, DecideTag, Decided, DeletedManifest, DeletedRepository, DeletedTag, DeletedTo, Entry, Event,
+    FindRepositories, LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, ProjectTotals,
+    PublishManifest, Published, Pulled, RecordAt, Referrer, RepositoryOrder, RepositoryView, Shown, Slice,
+    StoredManifest, TagVersion, TagView, Taken, Topic, UnlinkedBlob, Verdict,
 };
 use crate::storage::Health;
 use crate::workers::Scope;
@@ -270,6 +270,10 @@ impl MetaStore for RedbMeta {
         self.read(|view| view.pinned_blobs(repository, manifest))
     }
 
+    fn named_by<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<Digest>> {
+        self.read(|view| view.named_by(repository, digest))
+    }
+
     fn blob<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<BlobRow>> {
         self.read(|view| view.blob(repository, digest))
     }
@@ -475,11 +479,12 @@ impl MetaStore for RedbMeta {
     fn delete_repository<'a>(
         &'a self,
         name: &'a RepositoryName,
+        (from, most): (&'a DeletedTo, usize),
         due: Timestamp,
         act: Act,
     ) -> Answer<'a, DeletedRepository> {
-        let name = name.clone();
-        self.write(move |writing| writing.delete_repository(&name, due, &act))
+        let (name, from) = (name.clone(), from.clone());
+        self.write(move |writing| writing.delete_repository(&name, (&from, most), due, &act))
     }
 
     fn shown_repositories<'a>(

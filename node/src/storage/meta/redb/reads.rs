@@ -67,6 +67,12 @@ impl View {
         Ok(self.parts()?.get::<PartsRow>(&tables::item(repository, manifest))?.unwrap_or_default().blobs)
     }
 
+    pub(super) fn named_by(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Digest>, Failure> {
+        let (parents, key) = (self.parents()?, tables::item(repository, digest));
+        let Some(parent) = parents.first(&key)? else { return Ok(None) };
+        Digest::from_key(&parent).map(Some).ok_or_else(|| parents.damaged(&key, "the digest can't be read"))
+    }
+
     pub(super) fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobRow>, Failure> {
         if !self.links()?.has(&tables::item(repository, digest))? {
             return Ok(None);

@@ -5,16 +5,18 @@
 //! cost no scan.
 
 use protocol::record::value::TagMode;
+use protocol::record::{Kind, ScopeId};
 use protocol::view::Topic;
 use protocol::{Digest, ProjectName, Reference, RepositoryName, Tag, Timestamp};
 
 use super::failure::Failure;
+use super::records;
 use super::tables::{self, View};
 use super::writing::Writing;
 use crate::storage::meta::rows::{self, ManifestRow, RepositoryRow, TagRow, UsageRow};
 use crate::storage::meta::{
-    Act, ArtifactOrder, ArtifactView, DeletedRepository, FindRepositories, MAX_ID, ProjectTotals, Pulled,
-    RepositoryKey, RepositoryOrder, RepositoryView, Shown, Slice, TagView, What, author,
+    Act, ArtifactOrder, ArtifactView, DeletedRepository, DeletedTo, FindRepositories, Listing, MAX_ID, ProjectTotals,
+    Pulled, RepositoryKey, RepositoryOrder, RepositoryView, Shown, Slice, TagView, What, author,
 };
 
 impl Writing<'_> {
@@ -124,6 +126,7 @@ impl Writing<'_> {
     pub(super) fn delete_repository(
         &mut self,
         name: &RepositoryName,
+        (from, most): (&DeletedTo, usize),
         due: Timestamp,
         act: &Act,
     ) -> Result<DeletedRepository, Failure> {
@@ -142,20 +145,59 @@ impl Writing<'_> {
             Some((TagMode::Converge, epoch)) => epoch,
             None => 0,
         };
-        self.tell(act, What::RepositoryDeleted { repository: name.clone(), manifests, tags })?;
-        let named =
-            self.tables.tags.page(&tables::repository(name), None, usize::MAX, |tag, _| tag_name(tag).map(Some))?;
+        if *from == DeletedTo::Nothing {
+            self.tell(act, What::RepositoryDeleted { repository: name.clone(), manifests, tags })?;
+        }
+        let most = most.max(1);
+        let (named, after) = match from {
+            DeletedTo::Nothing => (self.tags_after(name, None, most)?, None),
+            DeletedTo::Tag(tag) => (self.tags_after(name, Some(tag), most)?, None),
+            DeletedTo::Manifest(digest) => (Listing { items: Vec::new(), more: false }, Some(digest)),
+        };
         for tag in &named.items {
             self.say(Topic::tag(scope, name, tag), Some(&author::tagged(None, epoch)), due, act)?;
         }
-        let alive = self.view(|view, set, _| view.pinned(set, &scope, name))?;
-        for (digest, _) in alive.iter().filter(|(_, alive)| alive.own) {
-            self.say(Topic::manifest(scope, name, digest), None, due, act)?;
+        let left = most - named.items.len();
+        if let Some(last) = named.items.last().filter(|_| named.more || left == 0) {
+            return Ok(DeletedRepository::More(DeletedTo::Tag(last.clone())));
+        }
+        let said = self.manifests_said_after(scope, name, after, left)?;
+        for digest in &said.items {
+            let topic = Topic::manifest(scope, name, digest);
+            if self.view(|view, _, _| view.topic(&topic).live.is_some())? {
+                self.say(topic, None, due, act)?;
+            }
+        }
+        if let Some(last) = said.items.last().filter(|_| said.more) {
+            return Ok(DeletedRepository::More(DeletedTo::Manifest(*last)));
         }
         if !self.tables.manifests.any(&tables::repository(name))? {
             self.forget_repository(name, id)?;
         }
-        Ok(DeletedRepository::Done { manifests, tags })
+        Ok(DeletedRepository::Done)
+    }
+
+    fn tags_after(&self, name: &RepositoryName, after: Option<&Tag>, most: usize) -> Result<Listing<Tag>, Failure> {
+        let after = after.map(|tag| tag.as_str().as_bytes());
+        self.tables.tags.page(&tables::repository(name), after, most, |tag, _| tag_name(tag).map(Some))
+    }
+
+    /// The manifests of a repository that records speak about, alive or not.
+    fn manifests_said_after(
+        &self,
+        scope: ScopeId,
+        name: &RepositoryName,
+        after: Option<&Digest>,
+        most: usize,
+    ) -> Result<Listing<Digest>, Failure> {
+        let prefix = tables::join(&[&records::of_kind(&scope, Kind::MANIFEST), &tables::repository(name)]);
+        let after = after.map(|digest| records::topic(&Topic::manifest(scope, name, digest)));
+        let after = after.as_ref().and_then(|key| key.strip_prefix(prefix.as_slice()));
+        self.tables.topics.page(&prefix, after, most, |rest, _| {
+            let topic = records::read_topic(&tables::join(&[&prefix, rest]));
+            let manifest = topic.and_then(|topic| topic.key.as_manifest());
+            manifest.map(|(_, digest)| Some(digest)).ok_or_else(|| "the topic can't be read".into())
+        })
     }
 
     /// See [`crate::storage::meta::MetaStore::note_pulls`].

@@ -13,7 +13,7 @@ use super::super::{Project, Site, act, all, at, blob, manifest, repository, root
 use super::{Others, hear, meet, scope_of, tell};
 use crate::storage::meta::check::rows_follow_records;
 use crate::storage::meta::{
-    Amend, ArtifactOrder, Entry, MetaStore, RepositoryView, Slice, TagView, Taken, Topic, Write,
+    Amend, ArtifactOrder, Entry, MetaStore, RepositoryView, Slice, TagView, Taken, Topic, Write, delete_in_steps,
 };
 
 const NAMES: [&str; 4] = ["m", "n", "index", "o"];
@@ -241,7 +241,7 @@ async fn ask(meta: &dyn MetaStore, step: Here, now: u64) -> String {
         Here::Reopen => amend(meta, now, |_| Some(Write::Reopen("p".parse().unwrap()))).await,
         Here::DeleteRepository(repo) => {
             let repo = repository(REPOSITORIES[repo]);
-            format!("{:?}", meta.delete_repository(&repo, at(now + 30), act(now)).await)
+            format!("{:?}", delete_in_steps(meta, &repo, 2, at(now + 30), &act(now)).await)
         }
         Here::Project(q) => {
             let name = if q { "q" } else { "p" }.parse().unwrap();
