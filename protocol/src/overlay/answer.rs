@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::away::Did;
+use super::guard::Guard;
 use super::link::{Aim, Origin, State, Tally};
 use super::machine::{Effect, Fault, Overlay};
 use super::message::{Message, Why};
@@ -173,7 +174,7 @@ impl Overlay {
         }
         let has_share = tally.asked[kind] < shares.asked[kind]
             || shares.is_guarded && tally.of_kind(kind, &shares) < shares.plan[kind];
-        let kept = self.door.alone.filter(|key| self.door.is_guarded && self.has_asked(key));
+        let kept = self.door.alone.filter(|key| self.has_asked(key));
         // Those beyond the share of their kind; where its own has all it should have, others of the kind as well.
         let slots: Vec<NodeKey> = self
             .neighbours()
@@ -186,7 +187,7 @@ impl Overlay {
             .collect();
         let last = self.door.last(slots.into_iter(), now);
         let mut out = last.filter(|last| has_share || self.door.precedes(peer, last, now));
-        if out.is_none() && why == Why::Alone {
+        if out.is_none() && why == Why::Alone && self.guards.has(Guard::Alone) {
             out = kept.map_or(last, |kept| self.door.precedes_alone(peer, &kept, now).then_some(kept));
             if out.is_some() {
                 self.door.alone = Some(*peer);

@@ -19,7 +19,7 @@ pub(super) struct Door {
     /// Who has the place kept for those that are alone.
     pub(super) alone: Option<NodeKey>,
     /// Whether lots decide; a test shows what happens without.
-    pub(super) is_guarded: bool,
+    by_lot: bool,
 }
 
 /// What lots are drawn from.
@@ -32,10 +32,10 @@ impl std::fmt::Debug for Lots {
 }
 
 impl Door {
-    pub(super) fn new(draw: &mut Draw) -> Self {
+    pub(super) fn new(draw: &mut Draw, by_lot: bool) -> Self {
         let mut secret = [0; 32];
         secret.chunks_exact_mut(8).for_each(|word| word.copy_from_slice(&draw.bits().to_le_bytes()));
-        Self { lots: Lots(secret), turned_away: BTreeMap::new(), alone: None, is_guarded: true }
+        Self { lots: Lots(secret), turned_away: BTreeMap::new(), alone: None, by_lot }
     }
 
     /// The rank of a key in the epoch of this length that `now` is in; the lowest is first.
@@ -55,18 +55,18 @@ impl Door {
 
     /// Whether one that asks has a better lot than one that has a place.
     pub(super) fn precedes(&self, peer: &NodeKey, held: &NodeKey, now: Duration) -> bool {
-        self.is_guarded && self.rank(peer, LOTS_STAY, now) < self.rank(held, LOTS_STAY, now)
+        self.by_lot && self.rank(peer, LOTS_STAY, now) < self.rank(held, LOTS_STAY, now)
     }
 
     /// The same of the place for those that are alone, by other lots, drawn anew more often.
     pub(super) fn precedes_alone(&self, peer: &NodeKey, held: &NodeKey, now: Duration) -> bool {
         // Without lots it is taken at its word.
-        !self.is_guarded || self.rank(peer, ALONE_STAY, now) < self.rank(held, ALONE_STAY, now)
+        !self.by_lot || self.rank(peer, ALONE_STAY, now) < self.rank(held, ALONE_STAY, now)
     }
 
     /// A peer was refused, or lost its place. One that comes too early does not have to wait longer for that.
     pub(super) fn turn_away(&mut self, peer: NodeKey, now: Duration) {
-        if !self.is_guarded || self.is_turned_away(&peer, now) {
+        if !self.by_lot || self.is_turned_away(&peer, now) {
             return;
         }
         if self.turned_away.len() >= MAX_TURNED_AWAY && !self.turned_away.contains_key(&peer) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::guard::Guard;
 use super::link::{Aim, Origin, Tally};
 use super::machine::{Effect, Overlay};
 use super::passive::{Entry, Source};
@@ -36,7 +37,7 @@ impl Overlay {
         }
         self.search.wake(now, roster, &mut self.draw);
         // What peers name may be chosen with intent: every other one is drawn from the roster alone.
-        let by_roster = is_guarded && self.is_named_before;
+        let by_roster = self.guards.has(Guard::Roster) && self.is_named_before;
         if by_roster {
             // Once: for a kind that is rare in the roster most draws are in vain.
             self.is_named_before = false;

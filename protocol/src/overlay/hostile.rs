@@ -1,5 +1,6 @@
 //! Captured sites, and peers that break the rules.
 
+use super::guard::{Guard, Guards};
 use super::message::{Message, Why};
 use super::town::*;
 use super::*;
@@ -8,28 +9,42 @@ use crate::identity::NodeKey;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// A region of captured and honest sites, and three of honest ones.
+#[derive(Clone, Copy)]
 struct Attack {
     captured: usize,
     beside: usize,
     elsewhere: usize,
-    guard: Guard,
+    guards: Guards,
     seed: u8,
 }
 
-impl Attack {
-    const FULL: Self = Self { captured: 30, beside: 25, elsewhere: 75, guard: Guard::Full, seed: 1 };
-    /// In the same proportion.
-    const SMALL: Self = Self { captured: 18, beside: 15, elsewhere: 45, guard: Guard::Full, seed: 1 };
+/// Sites and minutes, summed over the minutes that were watched.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Harm {
+    /// An honest site had no honest neighbour.
+    cut_off: usize,
+    /// Minutes in which the honest ones were in parts.
+    in_parts: usize,
+    /// An honest site had chosen captured ones only.
+    misled: usize,
+}
 
-    /// Lets it go on for a time, and on while honest ones restart into the crowd.
+impl Attack {
+    const FULL: Self = Self { captured: 30, beside: 25, elsewhere: 75, guards: Guards { left_out: None }, seed: 1 };
+
+    fn without(self, guard: Guard) -> Self {
+        Self { guards: Guards::without(guard), ..self }
+    }
+
+    /// Lets it go on for a time; in the middle honest ones restart into the crowd.
     fn settle(&self, time: Duration) -> Town {
         let here = self.captured + self.beside;
         let places = (0..here + self.elsewhere)
             .map(|n| place(if n < here { "r0" } else { ["r1", "r2", "r3"][n % 3] }))
             .collect();
-        let mut town = Town::guarded(places, self.seed, self.guard);
+        let mut town = Town::guarded(places, self.seed, self.guards);
         (0..self.captured).for_each(|site| town.actors[site] = Actor::Captured);
-        town.run(time);
+        town.run(time / 2);
         for site in (self.captured..here + self.elsewhere).step_by(3) {
             town.fall(site);
             town.rise(site);
@@ -39,86 +54,106 @@ impl Attack {
         town
     }
 
-    /// Honest neighbours, those the site chose, all.
-    fn holds(&self, town: &Town, site: usize) -> (usize, usize, usize) {
+    /// Honest neighbours, those the site chose, honest ones of these, all.
+    fn holds(&self, town: &Town, site: usize) -> (usize, usize, usize, usize) {
         let held = town.neighbours(site);
         let honest = held.iter().filter(|(peer, _)| *peer >= self.captured).count();
-        let own = held.iter().filter(|(_, held)| held.origin == Origin::Chosen).count();
-        (honest, own, held.len())
+        let own: Vec<_> = held.iter().filter(|(_, held)| held.origin == Origin::Chosen).collect();
+        let good = own.iter().filter(|(peer, _)| *peer >= self.captured).count();
+        (honest, own.len(), good, held.len())
     }
 
-    /// In how many minutes of these an honest site had no honest neighbour, summed over sites, and in how many the honest
-    /// ones were in parts.
-    fn watch(&self, town: &mut Town, minutes: usize) -> (usize, usize) {
-        let (mut cut_off, mut broken) = (0, 0);
+    /// What happens in so many more minutes.
+    fn watch(&self, town: &mut Town, minutes: usize) -> Harm {
+        let mut harm = Harm::default();
         for _ in 0..minutes {
             town.run(MINUTE);
-            cut_off += town.honest().into_iter().filter(|site| self.holds(town, *site).0 == 0).count();
-            broken += usize::from(parts(town, &town.honest()) > 1);
+            for site in town.honest() {
+                let (honest, _, good, _) = self.holds(town, site);
+                harm.cut_off += usize::from(honest == 0);
+                harm.misled += usize::from(good == 0);
+            }
+            harm.in_parts += usize::from(parts(town, &town.honest()) > 1);
         }
-        (cut_off, broken)
+        println!("{harm:?}");
+        harm
     }
 
-    /// The guard holds: nobody is cut off in any minute.
+    /// The guards hold.
     fn fails(&self, settle: Duration, minutes: usize) {
         let mut town = self.settle(settle);
-        assert_eq!(self.watch(&mut town, minutes), (0, 0), "sites cut off, minutes in parts");
+        let harm = self.watch(&mut town, minutes);
+        assert_eq!((harm.cut_off, harm.in_parts), (0, 0), "sites cut off, minutes in parts");
         let here = self.captured + self.beside;
+        let mut counts = Vec::new();
         for site in town.honest() {
-            let (honest, own, all) = self.holds(&town, site);
+            let (honest, own, good, all) = self.holds(&town, site);
+            counts.push((honest, good));
             // One may have been pushed out just now, and its slot be lent or empty.
             assert!(own >= 4 && all <= 12, "{site} chose {own} of {all}");
             assert!(site < here || honest >= 2, "{site} has {honest} honest ones of {all}");
         }
+        counts.sort_unstable();
+        println!("{counts:?}");
         let remembered = town.honest().into_iter().map(|site| town.overlay(site).door.len()).max();
         assert!(remembered <= Some(MAX_TURNED_AWAY));
         assert!(town.faults.iter().all(|(_, by, _)| *by < self.captured), "{:?}", town.faults);
+        println!("{} faults", town.faults.len());
     }
 }
 
 #[test]
 fn captured_sites_that_ask_each_second_cut_off_nobody() {
-    for seed in [1, 2] {
-        Attack { seed, ..Attack::SMALL }.fails(10 * MINUTE, 5);
-    }
+    Attack::FULL.fails(30 * MINUTE, 20);
 }
 
 #[test]
-#[ignore = "long suite"]
-fn thirty_captured_sites_that_ask_each_second_cut_off_nobody() {
-    for seed in [1, 2] {
-        Attack { seed, ..Attack::FULL }.fails(30 * MINUTE, 20);
-    }
+fn nor_with_other_luck() {
+    Attack { seed: 2, ..Attack::FULL }.fails(30 * MINUTE, 20);
 }
 
 #[test]
 fn where_places_go_to_who_comes_first_they_do() {
-    let attack = Attack { guard: Guard::FirstCome, ..Attack::FULL };
+    let attack = Attack::FULL.without(Guard::Lots);
     let mut town = attack.settle(10 * MINUTE);
-    let (cut_off, broken) = attack.watch(&mut town, 5);
-    println!("{cut_off} sites cut off, {broken} minutes in parts");
-    assert!(cut_off > 0 && broken > 0);
+    let harm = attack.watch(&mut town, 5);
+    assert!(harm.cut_off > 0 && harm.in_parts > 0);
 }
 
 #[test]
 fn one_captured_site_takes_one_place() {
-    let attack = Attack { captured: 1, beside: 15, seed: 3, ..Attack::SMALL };
+    let attack = Attack { captured: 1, beside: 15, elsewhere: 45, seed: 3, ..Attack::FULL };
     let town = attack.settle(10 * MINUTE);
     assert_eq!(parts(&town, &town.honest()), 1);
     for site in town.honest() {
-        let (honest, own, all) = attack.holds(&town, site);
-        assert!(honest + 1 >= all && own >= 5);
+        let (honest, own, _, all) = attack.holds(&town, site);
+        assert!(honest + 1 >= all && own >= 4);
     }
 }
 
 #[test]
 fn without_reserves_they_take_over_sites_of_other_regions() {
-    let attack = Attack { guard: Guard::Off, ..Attack::FULL };
-    let town = attack.settle(10 * MINUTE);
+    let attack = Attack::FULL.without(Guard::Shares);
+    let mut town = attack.settle(10 * MINUTE);
     let honest = town.honest();
     let lost = honest.iter().filter(|site| attack.holds(&town, **site).0 < 2).count();
     println!("{lost} of {} taken over", honest.len());
+    attack.watch(&mut town, 5);
     assert!(lost * 4 > honest.len(), "{lost}");
+}
+
+#[test]
+fn without_the_place_kept_for_the_alone() {
+    let attack = Attack::FULL.without(Guard::Alone);
+    let mut town = attack.settle(10 * MINUTE);
+    attack.watch(&mut town, 5);
+}
+
+#[test]
+fn without_the_roster() {
+    let attack = Attack::FULL.without(Guard::Roster);
+    let mut town = attack.settle(10 * MINUTE);
+    attack.watch(&mut town, 5);
 }
 
 fn pair() -> (Town, NodeKey) {

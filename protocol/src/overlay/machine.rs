@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::away::{Away, DialRate, Did};
 use super::door::Door;
+use super::guard::{Guard, Guards};
 use super::link::{Aim, Link, Neighbour, Origin, State, Tally};
 use super::message::{Message, Why};
 use super::passive::{Entry, Passive, Remembered, Source};
@@ -54,6 +55,7 @@ pub enum Fault {
 /// Who one site keeps connections with.
 #[derive(Debug)]
 pub struct Overlay {
+    pub(super) guards: Guards,
     pub(super) plan: Slots,
     pub(super) shares: Shares,
     pub(super) draw: Draw,
@@ -87,13 +89,15 @@ impl Overlay {
     /// A site without connections. The seed must be random, secret and used for nothing else.
     #[must_use]
     pub fn new(plan: Slots, seed: [u8; 32]) -> Self {
-        Self::with(plan, Shares::new(plan), seed)
+        Self::guarded(plan, seed, Guards::default())
     }
 
-    fn with(plan: Slots, shares: Shares, seed: [u8; 32]) -> Self {
+    pub(super) fn guarded(plan: Slots, seed: [u8; 32], guards: Guards) -> Self {
         let mut draw = Draw::new(seed);
-        let door = Door::new(&mut draw);
+        let door = Door::new(&mut draw, guards.has(Guard::Lots));
+        let shares = Shares::new(plan, guards.has(Guard::Shares));
         Self {
+            guards,
             plan,
             shares,
             draw,
@@ -117,22 +121,6 @@ impl Overlay {
             turn: 0,
             next_turn: None,
         }
-    }
-
-    /// A site that reserves nothing: for the test that shows what the reserves are for.
-    #[cfg(test)]
-    pub(super) fn unguarded(plan: Slots, seed: [u8; 32]) -> Self {
-        let mut overlay = Self::with(plan, Shares::unguarded(plan), seed);
-        overlay.door.is_guarded = false;
-        overlay
-    }
-
-    /// A site that lets in who comes first: for the test that shows what lots are for.
-    #[cfg(test)]
-    pub(super) fn first_come(plan: Slots, seed: [u8; 32]) -> Self {
-        let mut overlay = Self::new(plan, seed);
-        overlay.door.is_guarded = false;
-        overlay
     }
 
     /// Takes what was persisted by [`Effect::Remember`] before a restart. To be called before anything else.

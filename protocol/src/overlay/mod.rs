@@ -30,6 +30,7 @@ mod answer;
 mod away;
 mod door;
 mod fill;
+mod guard;
 mod link;
 mod machine;
 mod message;
