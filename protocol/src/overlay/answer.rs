@@ -139,7 +139,7 @@ impl Overlay {
 
     /// A peer asks.
     fn asked(&mut self, peer: NodeKey, why: Why, now: Duration, roster: &dyn Roster, effects: &mut Vec<Effect>) {
-        // Its lot was looked at not long ago; a slot that became free since is for others first.
+        // It had its chance not long ago; a slot that became free since is for others first.
         let is_early = self.door.is_turned_away(&peer, now);
         let origin = match !is_early && self.room_for(&peer, why, now, effects) {
             true => Some(Origin::Asked),

@@ -16,16 +16,16 @@ pub(super) enum Guard {
 /// Those a site has: all, but in a test.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Guards {
-    pub(super) left_out: Option<Guard>,
+    left_out: &'static [Guard],
 }
 
 impl Guards {
     pub(super) fn has(self, guard: Guard) -> bool {
-        self.left_out != Some(guard)
+        !self.left_out.contains(&guard)
     }
 
     #[cfg(test)]
-    pub(super) const fn without(guard: Guard) -> Self {
-        Self { left_out: Some(guard) }
+    pub(super) const fn without(left_out: &'static [Guard]) -> Self {
+        Self { left_out }
     }
 }

@@ -12,7 +12,8 @@
 //!   worse one. Who was refused or pushed out has no chance there for [`TURNED_AWAY`]. So the places of honest sites are
 //!   in proportion to how many they are, however often others ask. One place is kept for those that have no neighbour of
 //!   another region, with lots drawn anew each [`ALONE_STAY`]: who has no luck has another chance soon.
-//! - Of those this site chooses, what peers name is never more than half: the others are drawn from the roster.
+//! - Of those this site tries, every other one is looked for in the roster, not among those that peers named; where a kind
+//!   is so rare there that a few looks do not find one, a named one is tried after all.
 //! - Of each narrow audience a site keeps its successor on the ring of members, and two members in all: what may travel
 //!   between members only reaches all of them. Those that don't fit the slots have extra ones, used in turn.
 //! - Whom to try next is known by the passive view, bounded for each kind and for each peer it was heard from, and by

@@ -340,9 +340,13 @@ impl Town {
         self.with(site, |overlay, now, roster| overlay.connected(key, initiated, now, roster));
     }
 
-    fn gang(&self) -> Vec<NodeKey> {
+    fn gang(&mut self) -> Vec<NodeKey> {
         let all = self.actors.iter().zip(&self.book.keys);
-        all.filter(|(actor, _)| matches!(actor, Actor::Captured)).map(|(_, key)| *key).take(MAX_SHUFFLE).collect()
+        let mut gang: Vec<NodeKey> =
+            all.filter(|(actor, _)| matches!(actor, Actor::Captured)).map(|(_, key)| *key).collect();
+        self.draw.shuffle(&mut gang, MAX_SHUFFLE);
+        gang.truncate(MAX_SHUFFLE);
+        gang
     }
 
     /// What a captured site does each second. It speaks just as seldom as not to be shut out for a flood.
@@ -354,7 +358,8 @@ impl Town {
             if !self.connections.contains_key(&(site.min(peer), site.max(peer))) {
                 self.knock(site, peer);
             } else if self.draw.below(20) == 0 && self.up.contains(&(peer, site)) {
-                self.send(site, peer, Message::Shuffle(self.gang()).encode());
+                let gang = self.gang();
+                self.send(site, peer, Message::Shuffle(gang).encode());
             }
         }
     }
@@ -365,6 +370,10 @@ impl Town {
         let why = if self.draw.below(2) == 0 { Why::Alone } else { Why::Slot };
         let goes = self.draw.below(16) > 0;
         let Actor::Honest(overlay) = &mut self.actors[peer] else { return };
+        if goes && overlay.door.is_turned_away(&key, self.now) {
+            // It would be refused unheard, and nothing changed.
+            return;
+        }
         let roster = View(&self.book, peer);
         let mut effects = overlay.connected(key, false, self.now, &roster);
         effects.extend(overlay.receive(key, &Message::Ask(why).encode(), self.now, &roster));
@@ -380,7 +389,10 @@ impl Town {
     fn captured_hears(&mut self, site: usize, from: usize, bytes: &[u8]) {
         match Message::decode(bytes) {
             Some(Message::Ask(_)) => self.send(site, from, Message::Yes.encode()),
-            Some(Message::Shuffle(_)) => self.send(site, from, Message::Shuffled(self.gang()).encode()),
+            Some(Message::Shuffle(_)) => {
+                let gang = self.gang();
+                self.send(site, from, Message::Shuffled(gang).encode());
+            }
             Some(Message::Yes | Message::No(_) | Message::Shuffled(_)) | None => {}
         }
     }
