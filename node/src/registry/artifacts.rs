@@ -305,7 +305,11 @@ impl Registry {
     }
 
     /// A config as part of a repository: what others hold is not for those who may look here.
-    async fn config(&self, name: &RepositoryName, digest: &Digest) -> Result<Option<bytes::Bytes>, ShelfError> {
+    pub(super) async fn config(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<bytes::Bytes>, ShelfError> {
         let row = self.store.meta().blob(name, digest).await.map_err(Fault::from)?;
         if row.is_none_or(|row| row.quarantined.is_some()) {
             return Ok(None);
@@ -344,9 +348,18 @@ impl Registry {
         name: &RepositoryName,
         reference: &Reference,
     ) -> Result<Described, ShelfError> {
+        Ok(Described::read(&self.manifest_for_addition(permit, name, reference).await?))
+    }
+
+    pub(super) async fn manifest_for_addition(
+        &self,
+        permit: &ProjectPermit,
+        name: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<StoredManifest, ShelfError> {
         proven(permit, READ_ADDITION, name)?;
         let found = self.store.meta().manifest(name, reference).await.map_err(Fault::from)?;
-        Ok(Described::read(&found.ok_or(ShelfError::UnknownArtifact)?))
+        found.ok_or(ShelfError::UnknownArtifact)
     }
 
     /// An artifact and what speaks about it.

@@ -320,9 +320,10 @@ impl From<ShelfError> for Error {
     fn from(error: ShelfError) -> Self {
         let message = error.to_string();
         match error {
-            ShelfError::UnknownRepository | ShelfError::UnknownArtifact | ShelfError::UnknownTag => {
-                Self::absent("NOT_FOUND", message)
-            }
+            ShelfError::UnknownRepository
+            | ShelfError::UnknownArtifact
+            | ShelfError::UnknownTag
+            | ShelfError::Unreadable(_) => Self::absent("NOT_FOUND", message),
             ShelfError::TooLong { .. } | ShelfError::NoAddition(_) | ShelfError::TooMany { .. } => {
                 Self::bad("BAD_REQUEST", message)
             }
