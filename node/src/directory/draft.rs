@@ -160,7 +160,7 @@ impl<'b> Draft<'b> {
 /// Longest text of what something was or is.
 const MAX_SHOWN: usize = 4096;
 
-/// As JSON, without secrets.
+/// As JSON, without secrets. Of what is too long the longest parts are left out, with a mark that says how long they were.
 fn shown<T: Serialize>(value: &T) -> Option<String> {
     let mut value = serde_json::to_value(value).ok()?;
     if let Some(fields) = value.as_object_mut() {
@@ -168,6 +168,16 @@ fn shown<T: Serialize>(value: &T) -> Option<String> {
             fields.remove(secret);
         }
     }
-    let text = value.to_string();
-    (text.len() <= MAX_SHOWN).then_some(text)
+    loop {
+        let text = value.to_string();
+        if text.len() <= MAX_SHOWN {
+            return Some(text);
+        }
+        let mark = |length: usize| serde_json::json!({ "left_out_bytes": length });
+        let lengths = value.as_object_mut().into_iter().flatten().map(|(_, part)| (part.to_string().len(), part));
+        match lengths.max_by_key(|(length, _)| *length) {
+            Some((length, part)) if length > mark(length).to_string().len() => *part = mark(length),
+            Some(_) | None => return Some(mark(text.len()).to_string()),
+        }
+    }
 }

@@ -479,3 +479,41 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn the_end_of_an_account_tells_of_its_groups_and_long_lists_are_told_of_by_their_length() {
+    let house = House::new().await;
+    house.person("root").await.unwrap();
+    let ann = house.person("ann").await.unwrap();
+    let crew = house.change(|draft| draft.create_group("crew", 3, "")).await.unwrap();
+    house.change(|draft| draft.set_group_members(crew, [ann].into())).await.unwrap();
+    let told = async || {
+        let events = house.store.meta().outbox(1000).await.unwrap();
+        let told = events.into_iter().filter_map(|event| match event.what {
+            crate::storage::meta::What::Governed(governed) => Some(*governed),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    let before = told().await.len();
+    house.change(|draft| draft.delete_user(ann)).await.unwrap();
+    let after = told().await.split_off(before);
+    let names: Vec<_> = after.iter().map(|one| (one.name.as_str(), one.after.is_some())).collect();
+    assert_eq!(names, [("ann", false), ("crew", true)]);
+    let members = |text: &Option<String>| {
+        let value: serde_json::Value = serde_json::from_str(text.as_deref().unwrap()).unwrap();
+        value["members"].clone()
+    };
+    assert_eq!(
+        (members(&after[1].before), members(&after[1].after)),
+        (serde_json::json!([ann]), serde_json::json!([]))
+    );
+    // More than an entry has room for: what was left out is marked, the rest stands.
+    let role =
+        house.change(|draft| draft.put_role("wide", (0..400).map(|n| format!("repository:{n}")).collect(), "all"));
+    role.await.unwrap();
+    let wide = told().await.pop().unwrap();
+    let wide: serde_json::Value = serde_json::from_str(&wide.after.unwrap()).unwrap();
+    assert!(wide["permissions"]["left_out_bytes"].as_u64().unwrap() > 4096, "{wide}");
+    assert_eq!(wide["description"], "all");
+}

@@ -433,20 +433,21 @@ impl Registry {
         proven(permit, CREATE_TAG, name)?;
         let stored = self.store.meta().manifest(name, reference).await.map_err(Fault::from)?;
         let stored = stored.ok_or(ShelfError::UnknownArtifact)?;
-        let taken = self.store.meta().artifact(name, &Reference::Tag(tag.clone())).await.map_err(Fault::from)?;
-        if taken.is_some() {
-            return Err(ShelfError::TagExists(tag));
+        // Of two who ask at once one makes it: whether it is there is found by the transaction that writes it.
+        match self.publish_stored(permit, name, stored, (vec![tag], true), request).await {
+            Err(ShelfError::Manifest(ManifestError::TagExists(tag))) => Err(ShelfError::TagExists(tag)),
+            done => done,
         }
-        self.publish_stored(permit, name, stored, vec![tag], request).await
     }
 
-    /// Publishes in `name` a manifest that is here already, in this or another repository.
+    /// Publishes in `name` a manifest that is here already, in this or another repository, under tags that may have to
+    /// be new.
     pub(super) async fn publish_stored(
         &self,
         permit: &ProjectPermit,
         name: &RepositoryName,
         stored: StoredManifest,
-        tags: Vec<Tag>,
+        (tags, tags_are_new): (Vec<Tag>, bool),
         request: &Arc<str>,
     ) -> Result<(), ShelfError> {
         let StoredManifest { digest, media_type, bytes } = stored;
@@ -454,7 +455,7 @@ impl Registry {
         let act = self.act(permit.actor(), request);
         let publish = PublishManifest::of(name, digest, &parsed, bytes, self.store.due(), act);
         let (sparse, quota) = (permit.project().settings.sparse, self.quota_of(permit.name()));
-        Ok(self.publish(PublishManifest { tags, sparse, quota, ..publish }).await?)
+        Ok(self.publish(PublishManifest { tags, tags_are_new, sparse, quota, ..publish }).await?)
     }
 
     /// Removes a tag of an artifact; the artifact stays.
