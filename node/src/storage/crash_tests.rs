@@ -35,7 +35,7 @@ impl Node {
         let data = PathBuf::from("/data");
         fs.create_dir_all(&data).unwrap();
         fs.sync_dir(Path::new("/")).unwrap();
-        let limits = RoomLimits { ballast: 0, refuse_uploads_at: 99, keep_free: 0 };
+        let limits = RoomLimits { ballast: 0, refuse_uploads_at: 100, keep_free: 0 };
         let room = Room::open(Arc::clone(&fs), data.clone(), limits, Arc::clone(&clock) as Arc<_>).unwrap();
         let day = Duration::from_secs(86_400);
         let uploads = Uploads::recover(OpenUploads {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::identity::{NodeKey, NodeSecret};
-use protocol::record::{Held as Kept, HybridTime, RecordSet};
+use protocol::record::{Held as Kept, HybridTime, RecordSet, ScopeId};
 use protocol::seam::Entropy;
 use protocol::trust::Trust;
 use protocol::view::{InMemory, View};
@@ -158,9 +158,18 @@ impl State {
     }
 
     fn tell(&mut self, act: &Act, what: What) {
+        let scope = self.scope_told(&what);
+        self.tell_in(scope, act, what);
+    }
+
+    fn scope_told(&self, what: &What) -> Option<ScopeId> {
+        self.scope(&what.project()?)
+    }
+
+    fn tell_in(&mut self, scope: Option<ScopeId>, act: &Act, what: What) {
         let seq = self.next_event.max(1);
         self.next_event = seq + 1;
-        self.outbox.insert(seq, Event { seq, act: act.clone(), what });
+        self.outbox.insert(seq, Event { seq, act: act.clone(), what, scope });
     }
 
     fn nominate(&mut self, due: Timestamp, digest: &Digest, repository: Option<&RepositoryName>) {
