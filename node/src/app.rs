@@ -237,6 +237,7 @@ impl Node {
         let ground = Ground::open(config, world, &requests)?;
         let Ground { store, room, snapshots, health, audit, engines, _lock } = ground;
         let directory = Directory::open(Arc::clone(&store), requests.clone()).await?;
+        directory.settle_ids().await?;
         directory.make_library(&*world.entropy).await?;
         let (authenticator, password) = open_auth(config, world, (&store, &directory), &requests).await?;
         let audit = Audit::new(AuditParts {
@@ -350,11 +351,15 @@ impl Node {
         let registry = self.registry.clone();
         every("pulls", PULLS_PERIOD, PULLS_PERIOD, Box::new(move || Box::pin(note_pulls(registry.clone()))));
         let (upkeep, store, scope) = (Arc::clone(&self.upkeep), Arc::clone(&self.store), self.workers.clone());
+        let directory = Arc::clone(self.registry.directory());
         every(
             "housekeeping",
             HOUSEKEEPING_PERIOD,
             HOUSEKEEPING_PERIOD,
-            Box::new(move || Box::pin(housekeeping(scope.clone(), Arc::clone(&upkeep), Arc::clone(&store)))),
+            Box::new(move || {
+                let house = (Arc::clone(&upkeep), Arc::clone(&store), Arc::clone(&directory));
+                Box::pin(housekeeping(scope.clone(), house))
+            }),
         );
         let (upkeep, app) = (Arc::clone(&self.upkeep), Arc::clone(&self.app));
         every(
@@ -527,9 +532,14 @@ async fn note_pulls(registry: Registry) {
     }
 }
 
-async fn housekeeping(scope: Scope, upkeep: Arc<Upkeep>, store: Arc<Store>) {
+async fn housekeeping(scope: Scope, (upkeep, store, directory): (Arc<Upkeep>, Arc<Store>, Arc<Directory>)) {
     if let Err(error) = store.uploads().expire().await {
         tracing::warn!(%error, "expired upload sessions could not be given up");
+    }
+    match directory.settle_ids().await {
+        Ok(0) => {}
+        Ok(settled) => tracing::warn!(settled, "ids that two things had were settled: who had them has new ones"),
+        Err(error) => tracing::warn!(%error, "ids that two things have could not be settled"),
     }
     let _ = scope.run_blocking("ballast", move || upkeep.restore_ballast()).await;
 }

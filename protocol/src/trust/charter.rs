@@ -15,9 +15,6 @@ use crate::{Timestamp, canonical};
 /// How long a grant opens handshakes. It is renewed when a third of that is left.
 pub const GRANT_DAYS: u64 = 180;
 
-/// How many numeric ids a block has: 2^11 blocks of the positive 32-bit numbers.
-pub const BLOCK: u32 = 1 << 20;
-
 /// All a grant can allow.
 const ALL: [Action; 8] = [
     Action::Hold,
@@ -30,14 +27,6 @@ const ALL: [Action; 8] = [
     Action::Issue,
 ];
 
-impl IdBlock {
-    /// A block by its number; block 0 is that of the site the mesh began with.
-    #[must_use]
-    pub const fn numbered(number: u16) -> Self {
-        Self { first: number as u32 * BLOCK, count: BLOCK }
-    }
-}
-
 impl Grant {
     /// What the first site of a mesh gets: every right everywhere, and the first block of ids.
     #[must_use]
@@ -47,7 +36,7 @@ impl Grant {
             site,
             labels: [].into(),
             rights: ALL.map(|action| Right { action, over: Over::Everything }).to_vec(),
-            ids: IdBlock::numbered(0),
+            ids: IdBlock::LONE,
             not_before: now,
             not_after: Timestamp(now.0.saturating_add(GRANT_DAYS * 24 * 60 * 60 * 1000)),
             serial: 1,
@@ -98,15 +87,8 @@ mod tests {
         assert_eq!(trust.handshake(&node, later, false), Handshake::RenewOnly);
         let scope = ScopeId::mesh_wide(&MeshId::of(&root.key()));
         assert!(ALL.iter().all(|action| trust.allows(&id, *action, &scope, None)));
-        assert_eq!(trust.ids(&id), IdBlock { first: 0, count: BLOCK });
+        assert_eq!(trust.ids(&id), IdBlock::LONE);
         let foreign = Trust::evaluate(NodeSecret::from_seed([3; 32]).key(), [&held]);
         assert_eq!(foreign.handshake(&node, Timestamp(2000), false), Handshake::Refused);
-    }
-
-    #[test]
-    fn blocks_do_not_overlap_and_stay_positive() {
-        let blocks = [0, 1, 2047].map(IdBlock::numbered);
-        assert_eq!(blocks.map(|block| block.first), [0, BLOCK, 2047 * BLOCK]);
-        assert_eq!(u64::from(blocks[2].first) + u64::from(blocks[2].count), 1 << 31);
     }
 }

@@ -13,7 +13,7 @@ mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use charter::{BLOCK, GRANT_DAYS};
+pub use charter::GRANT_DAYS;
 pub use evaluate::{MAX_LEVEL, list_digest};
 pub use standing::{Bearing, Handshake};
 pub use value::{

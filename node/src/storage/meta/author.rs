@@ -15,6 +15,7 @@ use protocol::record::{
     RaiseBound, Record, RecordId, ScopeId,
 };
 use protocol::seam::Entropy;
+use protocol::trust::{IdBlock, Trust};
 use protocol::view::Topic;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,15 @@ impl Membership {
     pub fn by(root: NodeKey, chain: Vec<Held>) -> Option<Self> {
         let grant = chain.last()?.record.id();
         Some(Self { root, grant, chain })
+    }
+
+    /// The numeric ids this node gives out.
+    #[must_use]
+    pub fn ids(&self) -> IdBlock {
+        if self.grant == RecordId::NONE {
+            return IdBlock::LONE;
+        }
+        Trust::evaluate(self.root, &self.chain).ids(&self.grant)
     }
 }
 
@@ -84,7 +94,7 @@ impl Author {
 
     /// Where it belongs.
     #[must_use]
-    pub fn membership(&self) -> &Membership {
+    pub const fn membership(&self) -> &Arc<Membership> {
         &self.membership
     }
 

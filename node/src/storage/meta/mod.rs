@@ -530,8 +530,8 @@ pub trait MetaStore: std::fmt::Debug + Send + Sync + 'static {
         digest: &'a Digest,
     ) -> Answer<'a, Option<MediaType>>;
 
-    /// The root of the mesh this node is in.
-    fn root(&self) -> NodeKey;
+    /// The mesh this node is in.
+    fn membership(&self) -> Arc<Membership>;
 
     /// Who signs what is said here.
     fn author(&self) -> NodeKey;

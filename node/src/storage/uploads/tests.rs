@@ -59,7 +59,7 @@ impl Yard {
     ) -> Uploads {
         let fs: Arc<dyn FileSystem> = Arc::new(disk.clone());
         let clock: Arc<dyn Clock> = Arc::new(clock.clone());
-        let room = RoomLimits { ballast: 0, refuse_uploads_at: 99, keep_free: 1 << 20 };
+        let room = RoomLimits { ballast: 0, refuse_uploads_at: 100, keep_free: 0 };
         let room = Room::open(Arc::clone(&fs), dir.root().into(), room, Arc::clone(&clock)).unwrap();
         Uploads::recover(OpenUploads {
             fs,
@@ -78,7 +78,7 @@ impl Yard {
     pub(crate) fn store(&self, meta: Arc<dyn MetaStore>, blobs: Arc<dyn BlobStore>) -> Arc<Store> {
         let (fs, clock): (Arc<dyn FileSystem>, Arc<dyn Clock>) =
             (Arc::new(self.disk.clone()), Arc::new(self.clock.clone()));
-        let room = RoomLimits { ballast: 0, refuse_uploads_at: 99, keep_free: 1 << 20 };
+        let room = RoomLimits { ballast: 0, refuse_uploads_at: 100, keep_free: 0 };
         let room = Room::open(fs, self.dir.root().into(), room, Arc::clone(&clock)).unwrap();
         let engines = Engines { meta, blobs, uploads: self.uploads.clone(), health: self.health.clone(), room };
         let hour = Duration::from_secs(3600);

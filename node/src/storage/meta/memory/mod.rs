@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::identity::{NodeKey, NodeSecret};
-use protocol::record::{Held as Kept, HybridTime, RecordSet};
+use protocol::record::{Held as Kept, HybridTime, RecordSet, ScopeId};
 use protocol::seam::Entropy;
 use protocol::trust::Trust;
 use protocol::view::{InMemory, View};
@@ -20,7 +20,7 @@ use super::author::Pen;
 use super::{
     Act, Amend, Amended, Answer, ArtifactOrder, ArtifactView, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict,
     Counts, DecideTag, Decided, DeletedManifest, DeletedRepository, DeletedTag, DeletedTo, Entry, Event,
-    FindRepositories, LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, ProjectTotals,
+    FindRepositories, LinkBlob, Listing, Membership, MetaError, MetaStore, MountBlob, Page, Project, ProjectTotals,
     PublishManifest, Published, Pulled, RecordAt, Referrer, RepositoryOrder, RepositoryView, Shown, Slice,
     StoredManifest, TagVersion, TagView, Taken, TextRoom, Topic, UnlinkedBlob, Verdict, What,
 };
@@ -158,9 +158,18 @@ impl State {
     }
 
     fn tell(&mut self, act: &Act, what: What) {
+        let scope = self.scope_told(&what);
+        self.tell_in(scope, act, what);
+    }
+
+    fn scope_told(&self, what: &What) -> Option<ScopeId> {
+        self.scope(&what.project()?)
+    }
+
+    fn tell_in(&mut self, scope: Option<ScopeId>, act: &Act, what: What) {
         let seq = self.next_event.max(1);
         self.next_event = seq + 1;
-        self.outbox.insert(seq, Event { seq, act: act.clone(), what });
+        self.outbox.insert(seq, Event { seq, act: act.clone(), what, scope });
     }
 
     fn nominate(&mut self, due: Timestamp, digest: &Digest, repository: Option<&RepositoryName>) {
@@ -504,8 +513,8 @@ impl MetaStore for MemoryMeta {
         self.answer(|state| state.deleted_manifest(repository, digest))
     }
 
-    fn root(&self) -> NodeKey {
-        self.state().author.membership().root
+    fn membership(&self) -> Arc<Membership> {
+        Arc::clone(self.state().author.membership())
     }
 
     fn author(&self) -> NodeKey {

@@ -52,7 +52,7 @@ use self::writer::Queue;
 use super::{
     Act, Amend, Amended, Answer, ArtifactOrder, ArtifactView, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict,
     Counts, DecideTag, Decided, DeletedManifest, DeletedRepository, DeletedTag, DeletedTo, Entry, Event,
-    FindRepositories, LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, ProjectTotals,
+    FindRepositories, LinkBlob, Listing, Membership, MetaError, MetaStore, MountBlob, Page, Project, ProjectTotals,
     PublishManifest, Published, Pulled, RecordAt, Referrer, RepositoryOrder, RepositoryView, Shown, Slice,
     StoredManifest, TagVersion, TagView, Taken, Topic, UnlinkedBlob, Verdict,
 };
@@ -456,8 +456,8 @@ impl MetaStore for RedbMeta {
         self.read(|view| view.deleted_manifest(repository, digest))
     }
 
-    fn root(&self) -> NodeKey {
-        self.shared.author.membership().root
+    fn membership(&self) -> Arc<Membership> {
+        Arc::clone(self.shared.author.membership())
     }
 
     fn author(&self) -> NodeKey {

@@ -145,7 +145,7 @@ tables! {
     /// [`candidate`] → nothing.
     candidates = "candidates_1";
     /// [`position`] → [`crate::storage::meta::Event`].
-    outbox = "outbox_1";
+    outbox = "outbox_2";
     /// [`TOTALS`] → [`rows::Totals`].
     totals = "totals_1";
 }
