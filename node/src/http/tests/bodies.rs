@@ -128,7 +128,7 @@ async fn who_lost_a_right_while_sending_a_body_does_nothing_by_it() {
     for (method, target, body, kept) in [
         // For administrators, over the system, and one whose handler asks itself.
         ("POST", "/api/v2.0/mesh/node/undelete", undelete, 404),
-        ("PUT", "/api/v2.0/configurations", serde_json::json!({ "token_expiration": 31 }), 200),
+        ("PUT", "/api/v2.0/configurations", serde_json::json!({ "session_timeout": 61 }), 200),
         ("POST", "/api/v2.0/labels", label, 201),
         ("POST", "/api/v2.0/robots", robot, 201),
     ] {
