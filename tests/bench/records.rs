@@ -164,6 +164,7 @@ impl Engine {
             bytes,
             media_type: protocol::media_type::OCI_MANIFEST.parse().map_err(failed)?,
             tags: tags.to_vec(),
+            tags_are_new: false,
             blobs: Vec::new(),
             optional_blobs: Vec::new(),
             children: Vec::new(),

@@ -489,9 +489,8 @@ async fn the_end_of_an_account_tells_of_its_groups_and_long_lists_are_told_of_by
     house.change(|draft| draft.set_group_members(crew, [ann].into())).await.unwrap();
     let told = async || {
         let events = house.store.meta().outbox(1000).await.unwrap();
-        let told = events.into_iter().filter_map(|event| match event.what {
-            crate::storage::meta::What::Governed(governed) => Some(*governed),
-            _ => None,
+        let told = events.into_iter().filter_map(|event| {
+            if let crate::storage::meta::What::Governed(governed) = event.what { Some(*governed) } else { None }
         });
         told.collect::<Vec<_>>()
     };
