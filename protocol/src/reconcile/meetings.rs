@@ -5,7 +5,10 @@
 //! meanwhile is told to come back, by when little will be left to say. A site that only gives can give to several.
 //!
 //! To have a site to oneself must be earned, or a peer that says nothing would keep it from all others: for a moment when an
-//! exchange begins, then by the records that come. [`Meetings`] owns what is on.
+//! exchange begins, then by the records that come.
+//!
+//! Who was told to come back does, to the same peer: what that one has to say may be said by no other neighbour, as in an
+//! audience of few where some withhold. [`Meetings`] owns what is on and what was put off.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,6 +27,13 @@ const EACH: Duration = Duration::from_millis(50);
 /// At most so long ahead.
 const MOST: Duration = Duration::from_secs(30);
 
+/// Most peers with whom an exchange is put off; more are left to chance meetings.
+const MAX_PUT_OFF: usize = 64;
+
+/// How often one that was put off is tried again before it is left to chance, each time after twice the wait: with five
+/// to ten seconds at first that is more than a quarter of an hour.
+const MAX_TRIES: u32 = 8;
+
 /// Who began an exchange: each side can begin one with the same peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Began {
@@ -38,10 +48,18 @@ pub enum Began {
 pub struct Meetings {
     /// Until when each keeps others out; `None`: this site only gives.
     on: BTreeMap<(NodeKey, Began), Option<Duration>>,
+    /// Exchanges that could not be: when each is tried again, and how often it was.
+    put_off: BTreeMap<NodeKey, PutOff>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PutOff {
+    at: Duration,
+    tries: u32,
 }
 
 impl Meetings {
-    /// Begins one with a peer; `false` and nothing done when it is not the time.
+    /// Begins one with a peer; `false` and nothing done when it is not the time: [`Self::put_off`] then says when it is.
     pub fn begin(&mut self, peer: NodeKey, now: Duration) -> bool {
         self.add(peer, Began::Here, now)
     }
@@ -61,6 +79,10 @@ impl Meetings {
         let fits = !alone && !is_on && self.on.len() < MAX_ON;
         if fits {
             self.on.insert((peer, began), Some(now + FIRST));
+            // While it is on it is not due; a refusal puts it off further.
+            if let Some(put_off) = self.put_off.get_mut(&peer) {
+                put_off.at = Duration::MAX;
+            }
         }
         fits
     }
@@ -82,14 +104,37 @@ impl Meetings {
         }
     }
 
-    /// It is over, however it ended. The caller's timer ends one in which the peer falls silent.
+    /// It is over, by agreement or because the peer fell silent, for which the caller has a timer. After a refusal say
+    /// [`Self::put_off`] instead.
     pub fn over(&mut self, peer: NodeKey, began: Began) {
         self.on.remove(&(peer, began));
+        self.put_off.remove(&peer);
+    }
+
+    /// One that this site wanted with a peer can't be now, because either side is busy: it is tried again about `wait`
+    /// later, and later the next time. Draw `wait` anew each time, or two that were put off together meet again.
+    pub fn put_off(&mut self, peer: NodeKey, wait: Duration, now: Duration) {
+        self.on.remove(&(peer, Began::Here));
+        let tries = self.put_off.get(&peer).map_or(0, |put_off| put_off.tries);
+        if tries >= MAX_TRIES || self.put_off.len() >= MAX_PUT_OFF && tries == 0 {
+            self.put_off.remove(&peer);
+            return;
+        }
+        let at = now + wait.saturating_mul(1 << tries);
+        self.put_off.insert(peer, PutOff { at, tries: tries + 1 });
+    }
+
+    /// The peer to try again now, if there is one: [`Self::begin`] or [`Self::put_off`] is to follow.
+    #[must_use]
+    pub fn due(&self, now: Duration) -> Option<NodeKey> {
+        let due = self.put_off.iter().filter(|(_, put_off)| put_off.at <= now);
+        due.min_by_key(|(_, put_off)| put_off.at).map(|(peer, _)| *peer)
     }
 
     /// The peer is gone.
     pub fn down(&mut self, peer: &NodeKey) {
         self.on.retain(|(other, _), _| other != peer);
+        self.put_off.remove(peer);
     }
 
     /// Whether this one is on.
@@ -158,5 +203,40 @@ mod tests {
         assert!(site.begin(key(1), START));
         (0..40).for_each(|second| site.received(key(1), Began::Here, 1, after(second)));
         assert!(site.begin(key(2), after(40)), "a record a second earns nothing");
+    }
+
+    #[test]
+    fn who_was_told_to_come_back_does_to_the_same_peer() {
+        const WAIT: Duration = Duration::from_secs(5);
+        let mut site = Meetings::default();
+        assert!(site.begin(key(1), START) && !site.begin(key(2), START), "the first says nothing");
+        site.put_off(key(2), WAIT, START);
+        assert_eq!((site.due(after(4)), site.due(after(5))), (None, Some(key(2))));
+        site.over(key(1), Began::Here);
+        assert!(site.begin(key(2), after(5)));
+        assert_eq!(site.due(after(500)), None, "it is on");
+        site.put_off(key(2), WAIT, after(6));
+        assert!(!site.is_on(key(2), Began::Here));
+        assert_eq!((site.due(after(15)), site.due(after(16))), (None, Some(key(2))), "it said: busy");
+        assert!(site.answer(key(2), key(9), after(16)));
+        site.over(key(2), Began::There);
+        assert_eq!(site.due(after(500)), None, "the peer came by itself");
+    }
+
+    #[test]
+    fn who_is_always_busy_is_left_to_chance() {
+        let mut site = Meetings::default();
+        let mut now = START;
+        for _ in 0..MAX_TRIES {
+            site.put_off(key(1), Duration::from_secs(5), now);
+            now += Duration::from_secs(5 << MAX_TRIES);
+            assert_eq!(site.due(now), Some(key(1)));
+        }
+        site.put_off(key(1), Duration::from_secs(5), now);
+        assert_eq!(site.due(Duration::MAX), None);
+        (0..=u8::MAX).for_each(|number| site.put_off(key(number), Duration::from_secs(5), now));
+        assert_eq!(site.put_off.len(), MAX_PUT_OFF);
+        site.down(&key(1));
+        assert_eq!(site.put_off.len(), MAX_PUT_OFF - 1);
     }
 }

@@ -158,6 +158,8 @@ pub struct Safeguards {
     pub audiences: bool,
     /// Sites reconcile.
     pub meet: bool,
+    /// Who was told to come back for a meeting does, to the same peer.
+    pub come_back: bool,
     /// Links that bring copies in vain are asked to stop.
     pub prune: bool,
     /// What is urgent goes first.
@@ -166,7 +168,7 @@ pub struct Safeguards {
 
 impl Default for Safeguards {
     fn default() -> Self {
-        Self { rights: true, audiences: true, meet: true, prune: true, urgent: true }
+        Self { rights: true, audiences: true, meet: true, come_back: true, prune: true, urgent: true }
     }
 }
 

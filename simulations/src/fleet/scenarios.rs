@@ -581,7 +581,11 @@ mod tests {
 
     /// Without a safeguard a bar is passed: none that can't fail.
     fn needs(scenario: Scenario, safeguards: Safeguards, bar: &str) {
-        let findings = scenario(Size::Small, safeguards, 1);
+        needs_in(1, scenario, safeguards, bar);
+    }
+
+    fn needs_in(seed: u64, scenario: Scenario, safeguards: Safeguards, bar: &str) {
+        let findings = scenario(Size::Small, safeguards, seed);
         let finding = findings.iter().find(|finding| finding.what.contains(bar)).unwrap();
         assert!(!finding.is_met(), "the bar is kept all the same: {finding}");
     }
@@ -628,6 +632,13 @@ mod tests {
     #[test]
     fn without_meetings_who_was_away_lacks_records() {
         needs(churn, Safeguards { meet: false, ..Safeguards::default() }, "missing");
+    }
+
+    /// One that withholds is met first and says nothing; the member with the record, told to come back, met others instead.
+    #[test]
+    fn who_was_told_to_come_back_meets_the_same_site() {
+        assert!(private(Size::Small, Safeguards::default(), 4).iter().all(Finding::is_met));
+        needs_in(4, private, Safeguards { come_back: false, ..Safeguards::default() }, "missing");
     }
 
     #[test]

@@ -199,6 +199,9 @@ impl Site {
         self.on_cast(cast, charter, archive, now);
         self.resume(charter, archive, now);
         self.end_silent(now);
+        if let Some(peer) = self.turns.due(now) {
+            self.meet(peer, charter, archive, now);
+        }
         if now >= self.next_meet {
             let usual = if self.metered { MEET_METERED } else { MEET };
             self.next_meet = now + usual * 2 / 3 + self.rng.up_to(usual * 2 / 3);
@@ -542,8 +545,7 @@ impl Site {
             return;
         }
         if !self.turns.begin(peer, now) {
-            self.next_meet = self.next_meet.min(now + AGAIN + self.rng.up_to(AGAIN));
-            return;
+            return self.come_back(peer, now);
         }
         let seed = seed(&mut self.rng);
         let seen = Seen {
@@ -557,6 +559,17 @@ impl Site {
         self.meetings.insert((peer, true), meeting);
         self.heard.insert((peer, true), now);
         self.out.push(Out::Send(peer, Wire::Meet { began: true, part }));
+    }
+
+    fn come_back(&mut self, peer: NodeKey, now: Duration) {
+        let wait = AGAIN + self.rng.up_to(AGAIN);
+        if self.safeguards.come_back {
+            self.turns.put_off(peer, wait, now);
+        } else {
+            // To whomever chance says.
+            self.turns.over(peer, Began::Here);
+            self.next_meet = self.next_meet.min(now + wait);
+        }
     }
 
     fn hear_meeting(
@@ -585,9 +598,7 @@ impl Site {
         if began && matches!(part, Part::Busy) {
             self.meetings.remove(&(peer, true));
             self.heard.remove(&(peer, true));
-            self.turns.over(peer, Began::Here);
-            self.next_meet = self.next_meet.min(now + AGAIN + self.rng.up_to(AGAIN));
-            return;
+            return self.come_back(peer, now);
         }
         if !began && matches!(part, Part::Ask(_)) && !self.meetings.contains_key(&(peer, false)) {
             let me = charter.key(self.number);
