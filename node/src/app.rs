@@ -6,15 +6,14 @@
 
 mod ground;
 mod recovery;
+mod turns;
 
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::Timestamp;
 use protocol::seam::{Access, Clock, DirEntry, Entropy, EntryKind, File, FileSystem};
 use tokio::sync::mpsc;
 
@@ -32,16 +31,20 @@ use crate::storage::audit::schedule::ASKED_EVERY;
 use crate::storage::audit::{Audit, AuditError, AuditLog, AuditParts};
 use crate::storage::blobs::files::FileBlobs;
 use crate::storage::identity::{self, IdentityError};
+use crate::storage::meta::MetaError;
 use crate::storage::meta::redb::{OpenRedb, RedbMeta, newest_good};
-use crate::storage::meta::{Act, MetaError};
 use crate::storage::rebuild::Rebuild;
 use crate::storage::room::{Room, RoomLimits};
 use crate::storage::snapshots::Snapshots;
 use crate::storage::store::{Engines, Leases, Store, StoreError};
 use crate::storage::uploads::{OpenUploads, UploadLimits, Uploads};
 use crate::telemetry::{self, Gauges, Metrics};
-use crate::workers::{Lost, Scope};
+use crate::workers::Scope;
 use crate::world::{NoSync, RealClock, RealDisk, RealEntropy};
+
+use turns::{
+    Drain, Turn, collect, drain_audit, housekeeping, left_of, note_pulls, purge_audit, repeat, scrub, snapshot,
+};
 
 pub use ground::Ground;
 pub use recovery::rebuild_index;
@@ -66,12 +69,6 @@ const PULLS_PERIOD: Duration = Duration::from_secs(5);
 
 /// How often expired sessions are given up and the ballast is looked after.
 const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(30);
-
-/// How long after the start what is overdue is done.
-const SOON: Duration = Duration::from_secs(60);
-
-/// Events that wait for the audit log longer than this are left for the next turn.
-const AUDIT_LIMIT: Duration = Duration::from_secs(60);
 
 /// The world a node lives in.
 #[derive(Clone, Debug)]
@@ -350,11 +347,15 @@ impl Node {
         let registry = self.registry.clone();
         every("pulls", PULLS_PERIOD, PULLS_PERIOD, Box::new(move || Box::pin(note_pulls(registry.clone()))));
         let (upkeep, store, scope) = (Arc::clone(&self.upkeep), Arc::clone(&self.store), self.workers.clone());
+        let directory = Arc::clone(self.registry.directory());
         every(
             "housekeeping",
             HOUSEKEEPING_PERIOD,
             HOUSEKEEPING_PERIOD,
-            Box::new(move || Box::pin(housekeeping(scope.clone(), Arc::clone(&upkeep), Arc::clone(&store)))),
+            Box::new(move || {
+                let house = (Arc::clone(&upkeep), Arc::clone(&store), Arc::clone(&directory));
+                Box::pin(housekeeping(scope.clone(), house))
+            }),
         );
         let (upkeep, app) = (Arc::clone(&self.upkeep), Arc::clone(&self.app));
         every(
@@ -386,44 +387,6 @@ impl Node {
         tracing::info!(left, "stopped");
         if left == 0 { Ok(()) } else { Err(ServeError::Aborted) }
     }
-}
-
-/// One turn of work that comes again and again.
-type Work = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
-
-/// What runs when.
-#[derive(Clone, Copy, Debug)]
-struct Turn {
-    name: &'static str,
-    /// From the end of one turn to the begin of the next.
-    period: Duration,
-    /// Until the first one.
-    first: Duration,
-}
-
-/// Does `work` again and again until `scope` stops. A turn that panics ends that turn, not the ones after it.
-fn repeat(scope: &Scope, clock: Arc<dyn Clock>, turn: Turn, work: Work) {
-    let turns = scope.clone();
-    scope.spawn(turn.name, async move {
-        let mut wait = turn.first;
-        loop {
-            tokio::select! {
-                () = turns.stopping() => return,
-                () = clock.sleep(wait) => {}
-            }
-            if turns.run(turn.name, work()).await.is_err() {
-                tracing::error!(task = turn.name, "this turn is lost; the next one comes as planned");
-            }
-            wait = turn.period;
-        }
-    });
-}
-
-/// What is left of `period`, `age` after the last time. A little is left of any: what is overdue does not compete with
-/// the start of the node.
-fn left_of(period: Duration, age: Option<Duration>) -> Duration {
-    let soon = SOON.min(period);
-    age.map_or(soon, |age| period.saturating_sub(age).max(soon))
 }
 
 async fn open_auth(
@@ -462,42 +425,6 @@ fn write_address(fs: &dyn FileSystem, file: &Path, bound: &Bound) -> io::Result<
     fs.rename(&part, file)
 }
 
-/// When the audit log is written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Drain {
-    Always,
-    IfAnyWaits,
-}
-
-/// Moves what waits into the audit log, on a thread that may wait for the disk. Mostly nothing waits.
-async fn drain_audit(scope: Scope, audit: Arc<Audit>, when: Drain) {
-    if when == Drain::IfAnyWaits && audit.is_idle().await {
-        return;
-    }
-    let runtime = tokio::runtime::Handle::current();
-    let work = move || {
-        let drained = async { audit.drain().await };
-        runtime.block_on(async { tokio::time::timeout(AUDIT_LIMIT, drained).await })
-    };
-    match scope.run_blocking("audit", work).await {
-        Ok(Ok(Ok(_))) => {}
-        Ok(Ok(Err(error))) => tracing::error!(%error, "events wait: they could not be written to the audit log"),
-        Ok(Err(_)) => tracing::warn!("events wait: writing the audit log took too long"),
-        // Said where it happened.
-        Err(Lost(_)) => {}
-    }
-}
-
-/// Begins to purge the audit log if its turn has come.
-async fn purge_audit(audit: Arc<Audit>, at: Timestamp) {
-    let act = Act { actor: "portolan".into(), at, request: "schedule".into(), via: Default::default() };
-    match audit.purge_if_due(act).await {
-        Ok(Some(run)) => tracing::info!(purge = run.id, "a scheduled purge of the audit log begins"),
-        Ok(None) => {}
-        Err(error) => tracing::error!(%error, "the audit log could not be purged"),
-    }
-}
-
 /// The store's numbers as of now. The embedded engine answers reads at once; one that does not is left out.
 fn gauges(upkeep: &Upkeep) -> Gauges {
     use std::task::{Context, Poll, Waker};
@@ -517,43 +444,6 @@ fn gauges(upkeep: &Upkeep) -> Gauges {
         disk_available: status.disk.available,
         read_only: status.read_only.is_some(),
         task_panics: 0,
-    }
-}
-
-/// Notes the pulls that were counted. What can't be noted now is tried again with the next.
-async fn note_pulls(registry: Registry) {
-    if let Err(error) = registry.note_pulls().await {
-        tracing::warn!(%error, "pulls that were counted could not be noted yet");
-    }
-}
-
-async fn housekeeping(scope: Scope, upkeep: Arc<Upkeep>, store: Arc<Store>) {
-    if let Err(error) = store.uploads().expire().await {
-        tracing::warn!(%error, "expired upload sessions could not be given up");
-    }
-    let _ = scope.run_blocking("ballast", move || upkeep.restore_ballast()).await;
-}
-
-async fn collect(upkeep: Arc<Upkeep>, app: Arc<AppState>) {
-    match upkeep.collect_garbage(false).await {
-        Ok(report) => {
-            app.metrics().garbage_collected(report.freed, report.freed_bytes);
-            tracing::info!(freed = report.freed, bytes = report.freed_bytes, unlinked = report.unlinked, "gc");
-        }
-        Err(error) => tracing::warn!(%error, "garbage collection did not end"),
-    }
-}
-
-async fn snapshot(upkeep: Arc<Upkeep>) {
-    if let Err(error) = upkeep.snapshot().await {
-        tracing::error!(%error, "no snapshot of the metadata could be made");
-    }
-}
-
-async fn scrub(upkeep: Arc<Upkeep>, app: Arc<AppState>) {
-    match upkeep.scrub().await {
-        Ok(report) => app.metrics().scrubbed(report.blobs, report.bytes, report.quarantined),
-        Err(error) => tracing::warn!(%error, "the scrub did not end"),
     }
 }
 

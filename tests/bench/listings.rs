@@ -113,7 +113,7 @@ fn write(data: &std::path::Path, fill: Fill) -> io::Result<()> {
     runtime.block_on(async {
         let (fs, scope): (Arc<dyn FileSystem>, _) = (Arc::new(RealDisk), Scope::new());
         let entropy: Arc<dyn Entropy> = Arc::new(RealEntropy);
-        let author = identity::open(&*fs, data, &entropy, false).map_err(io::Error::other)?;
+        let author = identity::open(&*fs, data, &entropy, Timestamp(1), false).map_err(io::Error::other)?;
         let meta = RedbMeta::open(OpenRedb {
             fs,
             path: data.join("meta.redb"),

@@ -141,7 +141,7 @@ impl Engine {
         let (fs, entropy): (Arc<dyn FileSystem>, Arc<dyn Entropy>) = (Arc::new(RealDisk), Arc::new(RealEntropy));
         std::fs::create_dir_all(dir)?;
         let path = dir.join("meta.redb");
-        let author = identity::open(&*fs, dir, &entropy, path.exists()).map_err(failed)?;
+        let author = identity::open(&*fs, dir, &entropy, Timestamp(1), path.exists()).map_err(failed)?;
         let (health, scope) = (Health::new(), Scope::new());
         let options = OpenRedb { fs, path, cache: CACHE, sync: true, health, author, scope: scope.clone() };
         let meta = RedbMeta::open(options).map_err(failed)?;
@@ -164,6 +164,7 @@ impl Engine {
             bytes,
             media_type: protocol::media_type::OCI_MANIFEST.parse().map_err(failed)?,
             tags: tags.to_vec(),
+            tags_are_new: false,
             blobs: Vec::new(),
             optional_blobs: Vec::new(),
             children: Vec::new(),

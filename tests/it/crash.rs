@@ -9,6 +9,7 @@ mod check;
 mod lying;
 mod past;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,8 +24,13 @@ use self::check::Look;
 use self::lying::{Lie, Lying};
 use self::past::{Answered, Past, Worker};
 
-/// Seed of the node's own randomness (names of upload sessions).
+/// Seed of the node's own randomness (keys, names of upload sessions) at its first start.
 const SEED: u64 = 20_261_123;
+
+std::thread_local! {
+    /// How many processes the story of this thread has started.
+    static STARTS: Cell<u64> = const { Cell::new(0) };
+}
 
 /// States looked at after each operation, unless told otherwise.
 const STATES: usize = 3;
@@ -57,7 +63,9 @@ struct Process {
 impl Process {
     fn start(fs: Arc<dyn FileSystem>) -> Result<Self, String> {
         let (scope, clock) = (Scope::new(), SimClock::new());
-        let entropy = Arc::new(SimEntropy::new(Rng::from_seed(SEED)));
+        // As outside, no start draws what an earlier one drew: a root key made by the second is no node key of the first.
+        let start = STARTS.with(|starts| starts.replace(starts.get() + 1));
+        let entropy = Arc::new(SimEntropy::new(Rng::from_seed(SEED + start)));
         let world = World { fs, clock: Arc::new(clock.clone()), entropy };
         let ground = Ground::open(&config(), &world, &scope).map_err(|error| format!("it does not start: {error}"))?;
         Ok(Self { ground, scope, clock })

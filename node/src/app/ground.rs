@@ -50,7 +50,7 @@ impl Ground {
         check_metadata(&**fs, data, absent)?;
         make_directories(&**fs, data).map_err(unusable)?;
         let signed = fs.file_len(&data.join(METADATA)).map_err(unusable)?.is_some();
-        let author = identity::open(&**fs, data, entropy, signed)?;
+        let author = identity::open(&**fs, data, entropy, clock.now(), signed)?;
         let health = Health::new();
         let engines = Scope::new();
         // Before the metadata, which may be an older copy: events it tells from now on come after those in the log.

@@ -33,7 +33,7 @@ fn start_over(config: &Config, world: &World) -> Result<(), ServeError> {
     make_directories(fs, data).map_err(unusable)?;
     let snapshot = newest_good(fs, &data.join("snapshots"))?;
     // Before anything is moved: records of a copy are of no use without the key that signed them.
-    identity::open(fs, data, &world.entropy, snapshot.is_some())?;
+    identity::open(fs, data, &world.entropy, world.clock.now(), snapshot.is_some())?;
     let part = data.join(format!("{METADATA}.part"));
     if let Some(snapshot) = &snapshot {
         copy(fs, snapshot, &part).map_err(unusable)?;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::mpsc;
 
+use super::turns::{SOON, Work};
 use super::*;
 use crate::world::scratch::Scratch;
 use crate::world::stepped::Stepped;

@@ -172,8 +172,9 @@ impl Authenticator {
 
     async fn open_admin(&self, set: Option<Secret>) -> Result<Option<Secret>, AuthError> {
         let directory = &self.parts.directory;
-        let is_there = directory.read(|book| book.user_by_id(USER_ADMIN).is_some());
-        let stored = self.verifier_of(USER_ADMIN).await?;
+        let admin = directory.read(|book| book.user_by_id(USER_ADMIN).cloned());
+        let stored = self.verifier_of(admin.as_ref()).await?;
+        let is_there = admin.is_some();
         let (password, made_up) = match (set, &stored) {
             (Some(set), Some(verifier)) if is_there && self.verify(verifier.clone(), &set).await? => return Ok(None),
             (Some(set), _) => (set, None),
@@ -247,12 +248,12 @@ impl Authenticator {
                 let id: u32 = id.parse().map_err(|_| AuthError::Invalid)?;
                 let found = self.parts.directory.read(|book| match kind {
                     "u" => {
-                        let user = live_user(book, id).filter(|user| user.is.generation == claims.generation)?;
+                        let user = live_user(book, id).filter(|user| user.stamp() == claims.generation)?;
                         Some(self.principal(Kind::User(id), &user.name, Credential::Token))
                     }
                     "r" => {
                         let robot = live_robot(book, id, now)?;
-                        let is_same = robot.is.is.generation == claims.generation;
+                        let is_same = robot.stamp() == claims.generation;
                         is_same.then(|| self.robot(book, robot, Credential::Token))
                     }
                     _ => None,
@@ -267,9 +268,9 @@ impl Authenticator {
         let (directory, now) = (&self.parts.directory, self.parts.clock.monotonic());
         let minutes = directory.read(|book| book.configured_number("session_timeout")).unwrap_or(SESSION_MINUTES);
         let idle = Duration::from_secs(u64::try_from(minutes).unwrap_or_default().saturating_mul(60));
-        let (user, generation) = self.sessions.find(id, idle, now).ok_or(AuthError::Invalid)?;
+        let (user, stamp) = self.sessions.find(id, idle, now).ok_or(AuthError::Invalid)?;
         let found = directory.read(|book| {
-            let user = live_user(book, user).filter(|user| user.is.generation == generation)?;
+            let user = live_user(book, user).filter(|user| user.stamp() == stamp)?;
             Some(self.principal(Kind::User(user.is.id), &user.name, Credential::Session))
         });
         found.ok_or(AuthError::Invalid)
@@ -305,17 +306,14 @@ impl Authenticator {
         let _share = self.share(party)?;
         let _waiting = self.waiting.try_acquire().map_err(|_| AuthError::Busy)?;
         let _turn = self.turns.acquire().await.map_err(|_| AuthError::Busy)?;
-        let verifier = match &user {
-            Some(user) => self.verifier_of(user.is.id).await?,
-            None => None,
-        };
+        let verifier = self.verifier_of(user.as_ref()).await?;
         let is_right = self.verify(verifier.unwrap_or_else(Verifier::of_nobody), password).await?;
         let (Some(user), Some(key)) = (user, key.filter(|_| is_right && !is_out)) else {
             self.note(name, party, false);
             return Err(AuthError::Invalid);
         };
         // The account may have changed while the password was checked.
-        if self.parts.directory.read(|book| book.user(name).is_none_or(|now| now.is.generation != user.is.generation)) {
+        if self.parts.directory.read(|book| book.user(name).is_none_or(|now| now.stamp() != user.stamp())) {
             return Err(AuthError::Invalid);
         }
         self.note(name, party, true);
@@ -337,7 +335,7 @@ impl Authenticator {
     /// A person whose password was checked.
     fn person(&self, user: &UserEntry) -> Principal {
         let principal = self.principal(Kind::User(user.is.id), &user.name, Credential::Password);
-        Principal { generation: user.is.generation, ..principal }
+        Principal { generation: user.stamp(), ..principal }
     }
 
     fn robot(&self, book: &Book, robot: &RobotEntry, credential: Credential) -> Principal {
@@ -378,7 +376,7 @@ impl Authenticator {
     fn cache_key_of(&self, user: &UserEntry, password: &Secret) -> [u8; 32] {
         // Lengths are fixed but the last: no two make one message. The generation ends entries of before.
         let mut message = Vec::with_capacity(16 + password.reveal().len());
-        message.extend_from_slice(&user.is.generation.to_be_bytes());
+        message.extend_from_slice(&user.stamp().to_be_bytes());
         message.extend_from_slice(&u64::from(user.is.id).to_be_bytes());
         message.extend_from_slice(password.reveal().as_bytes());
         self.cache_key.mac(&message)
@@ -417,10 +415,10 @@ impl Authenticator {
             .read(|book| match principal.kind {
                 Kind::Anonymous => Some((None, 0)),
                 // The operator's clients act for the administrator.
-                Kind::Operator => live_user(book, USER_ADMIN).map(|user| (Some("u1".into()), user.is.generation)),
-                Kind::User(id) => live_user(book, id).map(|user| (Some(format!("u{id}").into()), user.is.generation)),
+                Kind::Operator => live_user(book, USER_ADMIN).map(|user| (Some("u1".into()), user.stamp())),
+                Kind::User(id) => live_user(book, id).map(|user| (Some(format!("u{id}").into()), user.stamp())),
                 Kind::Robot(id) => {
-                    live_robot(book, id, issued_at).map(|robot| (Some(format!("r{id}").into()), robot.is.is.generation))
+                    live_robot(book, id, issued_at).map(|robot| (Some(format!("r{id}").into()), robot.stamp()))
                 }
             })
             .ok_or(AuthError::Invalid)?;
@@ -444,7 +442,7 @@ impl Authenticator {
             return None;
         }
         // The account may have changed since its password was checked.
-        let is_same = |user: &UserEntry| user.is.generation == principal.generation;
+        let is_same = |user: &UserEntry| user.stamp() == principal.generation;
         self.parts.directory.read(|book| live_user(book, id).map(is_same)).filter(|is_same| *is_same)?;
         Some(self.sessions.begin(id, principal.generation, &*self.parts.entropy, self.parts.clock.monotonic()))
     }
@@ -496,7 +494,8 @@ impl Authenticator {
     /// # Errors
     /// As [`Authenticator::new_verifier`].
     pub async fn is_password(&self, user: u32, password: &Secret, party: Option<IpAddr>) -> Result<bool, AuthError> {
-        let Some(verifier) = self.verifier_of(user).await? else { return Ok(false) };
+        let user = self.parts.directory.read(|book| book.user_by_id(user).cloned());
+        let Some(verifier) = self.verifier_of(user.as_ref()).await? else { return Ok(false) };
         let _share = self.share(party)?;
         let _waiting = self.waiting.try_acquire().map_err(|_| AuthError::Busy)?;
         let _turn = self.turns.acquire().await.map_err(|_| AuthError::Busy)?;
@@ -511,7 +510,8 @@ impl Authenticator {
         (secret, kept)
     }
 
-    async fn verifier_of(&self, user: u32) -> Result<Option<Verifier>, AuthError> {
+    async fn verifier_of(&self, user: Option<&UserEntry>) -> Result<Option<Verifier>, AuthError> {
+        let Some(user) = user else { return Ok(None) };
         let Some(bytes) = self.parts.directory.verifier(user).await? else { return Ok(None) };
         postcard::from_bytes(&bytes).map(Some).map_err(|_| damaged("a password verifier").into())
     }

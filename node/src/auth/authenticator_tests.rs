@@ -1,7 +1,10 @@
 //! Stories of the authenticator: who is let in, for how long, and what ends it.
 
 use protocol::ProjectName;
-use protocol::record::governed::{Entity, MemberKey};
+use protocol::record::governed::{Entity, MemberKey, Robot, User};
+use protocol::record::value::Value;
+use protocol::record::{Kind as RecordKind, RecordKey};
+use protocol::view::Topic;
 
 use super::*;
 use crate::auth::Action;
@@ -232,7 +235,7 @@ async fn a_token_ends_with_its_time_its_audience_and_its_generation() {
         let mut claims = Claims {
             audience: SERVICE.into(),
             account: Some("u1".into()),
-            generation: house.admin().is.generation,
+            generation: house.admin().stamp(),
             expires: issued.issued_at.plus(Duration::from_secs(10)),
             scopes: Arc::new([]),
         };
@@ -465,4 +468,28 @@ async fn nobody_gives_a_robot_what_they_have_not() {
         crate::policy::On::Project(&bank)
     )));
     assert!(!gives(Kind::User(ann), pull, "bank") && !gives(Kind::Anonymous, pull, "bank"));
+}
+
+#[tokio::test]
+async fn who_was_logged_in_is_not_another_who_has_the_same_id() {
+    let house = House::new().await;
+    let ben = house.person("ben").await;
+    let (robot, name, secret) = house.robot(None, None).await;
+    let (bens, cranes) = (house.ways("ben", PASSWORD).await, house.ways(&name, secret.reveal()).await);
+    let mesh_wide = |book: &Book, kind, name| Topic { scope: book.mesh_wide(), kind, key: RecordKey::named(name) };
+    // Another site made others with these ids, and earlier: by them the ids mean those.
+    let (created, generation) = (Timestamp(1), 1);
+    let ann = User { id: ben, generation, created, administrator: true, ..User::default() };
+    let topic = house.directory.read(|book| mesh_wide(book, RecordKind::USER, "ann"));
+    house.directory.hear(topic, Value::User(ann));
+    let spy = Robot { id: robot, generation, created, permissions: vec!["/ user:list".into()], ..Robot::default() };
+    let topic = house.directory.read(|book| mesh_wide(book, RecordKind::ROBOT, "spy"));
+    house.directory.hear(topic, Value::Robot(spy));
+    assert_eq!(house.directory.read(|book| book.user_by_id(ben).map(|user| user.name.to_string())), Some("ann".into()));
+    assert_eq!((house.open_ways(&bens).await, house.open_ways(&cranes).await), (vec![false; 3], vec![false; 2]));
+    assert!(!house.lets_in(&basic("ann", PASSWORD)).await, "nor is ben's password ann's");
+    house.directory.settle_ids().await.unwrap();
+    assert!(house.lets_in(&basic("ben", PASSWORD)).await && !house.lets_in(&basic("ann", PASSWORD)).await);
+    assert!(house.lets_in(&basic(&name, secret.reveal())).await);
+    assert_eq!(house.open_ways(&bens[1..]).await, [false; 2], "what was logged in before stays out");
 }

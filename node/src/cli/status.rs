@@ -36,6 +36,9 @@ pub(super) fn degraded(status: &Status) -> Vec<String> {
     if let Some(cause) = &status.disk.refusing_uploads {
         wrong.push(format!("refuses uploads: {cause}"));
     }
+    for ids in &status.contested_ids {
+        wrong.push(format!("one id for several, settled by the site whose block it is of: {ids}"));
+    }
     if let Some(Ok(scrub)) = status.scrub.as_ref().map(|run| &run.outcome)
         && scrub.quarantined + scrub.missing > 0
     {
@@ -130,6 +133,7 @@ pub(crate) mod tests {
             gc: None,
             scrub: None,
             snapshot: Some(Timestamp(3_600_000)),
+            contested_ids: vec![],
         }
     }
 

@@ -5,78 +5,58 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use protocol::record::governed::{
-    Configured, CustomRole, Entity, Group, Label, LabelledKey, Member, MemberKey, Quota, Robot, User,
+    Configured, CustomRole, Entity, Group, LabelledKey, Member, MemberKey, Quota, Robot, User,
 };
-use protocol::record::value::{Life, Project, Settings, Value};
+use protocol::record::value::{Life, Project, Value};
 use protocol::record::{Kind, MeshId, ScopeId};
+use protocol::trust::IdBlock;
 use protocol::view::Topic;
 use protocol::{Digest, ProjectName, RepositoryName};
 
 use super::draft::IdOf;
+use super::entry::{GroupEntry, LabelEntry, Named, Placed, ProjectEntry, RobotEntry, RoleEntry, UserEntry};
 use super::labelled::Labelled;
+use super::register::{Numbered, Register};
 use crate::storage::meta::Entry;
 
-/// An open project.
+/// The key of a robot: where, and its name.
+pub(super) type RobotKey = (Option<ScopeId>, Arc<str>);
+
+/// An id that more than one have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProjectEntry {
-    /// Its name.
-    pub name: ProjectName,
-    /// Where the records of what is in it stand.
-    pub scope: ScopeId,
-    /// What opens the binding of its name.
-    pub nonce: [u8; 16],
-    /// How it is set.
-    pub settings: Settings,
+pub struct Contested {
+    /// What they are.
+    pub of: IdOf,
+    /// The id.
+    pub id: u32,
+    /// Who has it: the earliest first, which keeps it until this is settled.
+    pub names: Vec<String>,
 }
 
-/// A person.
-pub type UserEntry = Arc<Named<User>>;
-/// A group.
-pub type GroupEntry = Arc<Named<Group>>;
-/// A role that someone named.
-pub type RoleEntry = Arc<Named<CustomRole>>;
-/// A robot.
-pub type RobotEntry = Arc<Placed<Named<Robot>>>;
-/// A label.
-pub type LabelEntry = Arc<Placed<Label>>;
-
-/// Something and its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named<T> {
-    /// The name.
-    pub name: Arc<str>,
-    /// What is in force of it.
-    pub is: T,
-}
-
-/// Something that belongs to a project, or to all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed<T> {
-    /// The project's scope; `None`: the whole mesh.
-    pub scope: Option<ScopeId>,
-    /// What is there.
-    pub is: T,
+impl std::fmt::Display for Contested {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}: {}", self.of.name(), self.id, self.names.join(", "))
+    }
 }
 
 /// Everything that is in force.
 #[derive(Debug)]
 pub struct Book {
     mesh: MeshId,
+    /// From which this site gives out ids.
+    block: IdBlock,
     last: u64,
     ids: BTreeMap<IdOf, u32>,
     projects: BTreeMap<ProjectName, Arc<ProjectEntry>>,
-    project_ids: BTreeMap<u32, ProjectName>,
+    pub(super) project_ids: Register<ScopeId, ProjectEntry>,
     scopes: BTreeMap<ScopeId, ProjectName>,
-    users: BTreeMap<Arc<str>, UserEntry>,
-    user_ids: BTreeMap<u32, Arc<str>>,
-    groups: BTreeMap<Arc<str>, GroupEntry>,
-    group_ids: BTreeMap<u32, Arc<str>>,
-    groups_of: BTreeMap<u32, BTreeSet<u32>>,
-    roles: BTreeMap<Arc<str>, RoleEntry>,
-    role_ids: BTreeMap<u32, Arc<str>>,
+    pub(super) users: Register<Arc<str>, Named<User>>,
+    pub(super) groups: Register<Arc<str>, Named<Group>>,
+    /// The groups that name a person, by name.
+    groups_of: BTreeMap<u32, BTreeSet<Arc<str>>>,
+    pub(super) roles: Register<Arc<str>, Named<CustomRole>>,
     members: BTreeMap<ScopeId, BTreeMap<MemberKey, Arc<Member>>>,
-    robots: BTreeMap<(Option<ScopeId>, Arc<str>), RobotEntry>,
-    robot_ids: BTreeMap<u32, (Option<ScopeId>, Arc<str>)>,
+    pub(super) robots: Register<RobotKey, Placed<Named<Robot>>>,
     labels: BTreeMap<u32, LabelEntry>,
     labelled: Labelled,
     quotas: BTreeMap<ScopeId, Quota>,
@@ -84,31 +64,34 @@ pub struct Book {
 }
 
 impl Book {
-    /// An empty book of a mesh.
+    /// An empty book of a lone node's mesh.
     #[must_use]
     pub fn new(mesh: MeshId) -> Self {
         Self {
             mesh,
+            block: IdBlock::LONE,
             last: 0,
             ids: BTreeMap::new(),
             projects: BTreeMap::new(),
-            project_ids: BTreeMap::new(),
+            project_ids: Register::default(),
             scopes: BTreeMap::new(),
-            users: BTreeMap::new(),
-            user_ids: BTreeMap::new(),
-            groups: BTreeMap::new(),
-            group_ids: BTreeMap::new(),
+            users: Register::default(),
+            groups: Register::default(),
             groups_of: BTreeMap::new(),
-            roles: BTreeMap::new(),
-            role_ids: BTreeMap::new(),
+            roles: Register::default(),
             members: BTreeMap::new(),
-            robots: BTreeMap::new(),
-            robot_ids: BTreeMap::new(),
+            robots: Register::default(),
             labels: BTreeMap::new(),
             labelled: Labelled::default(),
             quotas: BTreeMap::new(),
             configuration: BTreeMap::new(),
         }
+    }
+
+    /// The same book at a site that gives out ids of this block.
+    #[must_use]
+    pub(super) fn giving(self, block: IdBlock) -> Self {
+        Self { block, ..self }
     }
 
     /// A book of these entries, whoever said them and whether they make sense together or not.
@@ -139,15 +122,22 @@ impl Book {
         ScopeId::mesh_wide(&self.mesh)
     }
 
-    /// Notes the last id that was given out.
-    pub(super) fn given_out(&mut self, of: IdOf, last: u32) {
-        let known = self.ids.entry(of).or_default();
-        *known = last.max(*known);
+    /// From which this site gives out ids.
+    pub(super) const fn block(&self) -> IdBlock {
+        self.block
     }
 
-    /// The last id that was given out.
-    pub(super) fn last_id(&self, of: IdOf) -> u32 {
-        self.ids.get(&of).copied().unwrap_or_default()
+    /// Notes an id that was given out. One of another site's block is no reason to go on from there.
+    pub(super) fn given_out(&mut self, of: IdOf, id: u32) {
+        if self.block.contains(id) {
+            let known = self.ids.entry(of).or_default();
+            *known = id.max(*known);
+        }
+    }
+
+    /// The last id of this site's block that was given out; `None`: none was.
+    pub(super) fn last_id(&self, of: IdOf) -> Option<u32> {
+        self.ids.get(&of).copied()
     }
 
     /// Takes an entry in. One that stands where its kind has no say is left out: whoever administers a project must not
@@ -160,9 +150,9 @@ impl Book {
         let place = (!is_mesh_wide).then_some(scope);
         match (kind, name) {
             (Kind::PROJECT, _) if !is_mesh_wide => self.take_project(scope, entry.value),
-            (Kind::USER, Some(name)) if is_mesh_wide => self.take_user(name, entry.value),
-            (Kind::GROUP, Some(name)) if is_mesh_wide => self.take_group(name, entry.value),
-            (Kind::ROLE, Some(name)) if is_mesh_wide => self.take_role(name, entry.value),
+            (Kind::USER, Some(name)) if is_mesh_wide => self.take_user(&name, entry.value),
+            (Kind::GROUP, Some(name)) if is_mesh_wide => self.take_group(&name, entry.value),
+            (Kind::ROLE, Some(name)) if is_mesh_wide => self.take_role(&name, entry.value),
             (Kind::CONFIGURATION, Some(name)) if is_mesh_wide => match entry.value {
                 Some(Value::Configured(is)) => drop(self.configuration.insert(name, is)),
                 _ => drop(self.configuration.remove(&name)),
@@ -203,68 +193,57 @@ impl Book {
 
     fn take_project(&mut self, scope: ScopeId, value: Option<Value>) {
         if let Some(name) = self.scopes.remove(&scope)
-            && let Some(old) = self.projects.get(&name).filter(|old| old.scope == scope)
+            && self.projects.get(&name).is_some_and(|old| old.scope == scope)
         {
-            forget(&mut self.project_ids, old.settings.id, &name);
             self.projects.remove(&name);
         }
-        let Some(Value::Project(Project { name, nonce, life: Life::Open(settings) })) = value else { return };
+        let Some(Value::Project(Project { name, nonce, life: Life::Open(settings) })) = value else {
+            self.project_ids.take(&scope, None);
+            return;
+        };
         self.given_out(IdOf::Project, settings.id);
-        self.project_ids.insert(settings.id, name.clone());
         self.scopes.insert(scope, name.clone());
-        self.projects.insert(name.clone(), Arc::new(ProjectEntry { name, scope, nonce, settings }));
+        let entry = Arc::new(ProjectEntry { name: name.clone(), scope, nonce, settings });
+        self.project_ids.take(&scope, Some(Arc::clone(&entry)));
+        self.projects.insert(name, entry);
     }
 
-    fn take_user(&mut self, name: Arc<str>, value: Option<Value>) {
-        if let Some(old) = self.users.remove(&name) {
-            forget(&mut self.user_ids, old.is.id, &name);
-        }
-        let Some(Value::User(is)) = value else { return };
-        self.given_out(IdOf::User, is.id);
-        self.user_ids.insert(is.id, Arc::clone(&name));
-        self.users.insert(Arc::clone(&name), Arc::new(Named { name, is }));
+    fn take_user(&mut self, name: &Arc<str>, value: Option<Value>) {
+        let entry = if let Some(Value::User(is)) = value { Some(is) } else { None };
+        let entry = entry.inspect(|is| self.given_out(IdOf::User, is.id));
+        self.users.take(name, entry.map(|is| Arc::new(Named { name: Arc::clone(name), is })));
     }
 
-    fn take_group(&mut self, name: Arc<str>, value: Option<Value>) {
-        if let Some(old) = self.groups.remove(&name) {
-            forget(&mut self.group_ids, old.is.id, &name);
+    fn take_group(&mut self, name: &Arc<str>, value: Option<Value>) {
+        let entry = if let Some(Value::Group(is)) = value { Some(is) } else { None };
+        let entry = entry.inspect(|is| self.given_out(IdOf::Group, is.id));
+        let entry = entry.map(|is| Arc::new(Named { name: Arc::clone(name), is }));
+        if let Some(old) = self.groups.take(name, entry.clone()) {
             for user in &old.is.members {
                 if let Some(groups) = self.groups_of.get_mut(user) {
-                    groups.remove(&old.is.id);
+                    groups.remove(name);
                     if groups.is_empty() {
                         self.groups_of.remove(user);
                     }
                 }
             }
         }
-        let Some(Value::Group(is)) = value else { return };
-        self.given_out(IdOf::Group, is.id);
-        self.group_ids.insert(is.id, Arc::clone(&name));
-        for user in &is.members {
-            self.groups_of.entry(*user).or_default().insert(is.id);
+        for user in entry.iter().flat_map(|group| &group.is.members) {
+            self.groups_of.entry(*user).or_default().insert(Arc::clone(name));
         }
-        self.groups.insert(Arc::clone(&name), Arc::new(Named { name, is }));
     }
 
-    fn take_role(&mut self, name: Arc<str>, value: Option<Value>) {
-        if let Some(old) = self.roles.remove(&name) {
-            forget(&mut self.role_ids, old.is.id, &name);
-        }
-        let Some(Value::Role(is)) = value else { return };
-        self.given_out(IdOf::Role, is.id);
-        self.role_ids.insert(is.id, Arc::clone(&name));
-        self.roles.insert(Arc::clone(&name), Arc::new(Named { name, is }));
+    fn take_role(&mut self, name: &Arc<str>, value: Option<Value>) {
+        let entry = if let Some(Value::Role(is)) = value { Some(is) } else { None };
+        let entry = entry.inspect(|is| self.given_out(IdOf::Role, is.id));
+        self.roles.take(name, entry.map(|is| Arc::new(Named { name: Arc::clone(name), is })));
     }
 
     fn take_robot(&mut self, scope: Option<ScopeId>, name: Arc<str>, value: Option<Value>) {
-        let key = (scope, Arc::clone(&name));
-        if let Some(old) = self.robots.remove(&key) {
-            forget(&mut self.robot_ids, old.is.is.id, &key);
-        }
-        let Some(Value::Robot(is)) = value else { return };
-        self.given_out(IdOf::Robot, is.id);
-        self.robot_ids.insert(is.id, key.clone());
-        self.robots.insert(key, Arc::new(Placed { scope, is: Named { name, is } }));
+        let entry = if let Some(Value::Robot(is)) = value { Some(is) } else { None };
+        let entry = entry.inspect(|is| self.given_out(IdOf::Robot, is.id));
+        let entry = entry.map(|is| Arc::new(Placed { scope, is: Named { name: Arc::clone(&name), is } }));
+        self.robots.take(&(scope, name), entry);
     }
 
     fn take_label(&mut self, scope: Option<ScopeId>, key: &str, value: Option<Value>) {
@@ -292,7 +271,7 @@ impl Book {
     /// A project by id.
     #[must_use]
     pub fn project_by_id(&self, id: u32) -> Option<&Arc<ProjectEntry>> {
-        self.projects.get(self.project_ids.get(&id)?)
+        self.project_ids.by_id(id).filter(|found| self.project(&found.name).is_some_and(|is| is.scope == found.scope))
     }
 
     /// The open project of a scope.
@@ -309,57 +288,64 @@ impl Book {
     /// A person by name.
     #[must_use]
     pub fn user(&self, name: &str) -> Option<&UserEntry> {
-        self.users.get(name)
+        self.users.get(&name.into())
     }
 
     /// A person by id.
     #[must_use]
     pub fn user_by_id(&self, id: u32) -> Option<&UserEntry> {
-        self.users.get(self.user_ids.get(&id)?)
+        self.users.by_id(id)
     }
 
     /// All people by name.
     pub fn users(&self) -> impl DoubleEndedIterator<Item = &UserEntry> + ExactSizeIterator {
-        self.users.values()
+        self.users.all()
     }
 
     /// A group by name.
     #[must_use]
     pub fn group(&self, name: &str) -> Option<&GroupEntry> {
-        self.groups.get(name)
+        self.groups.get(&name.into())
     }
 
     /// A group by id.
     #[must_use]
     pub fn group_by_id(&self, id: u32) -> Option<&GroupEntry> {
-        self.groups.get(self.group_ids.get(&id)?)
+        self.groups.by_id(id)
     }
 
     /// All groups by name.
     pub fn groups(&self) -> impl DoubleEndedIterator<Item = &GroupEntry> + ExactSizeIterator {
-        self.groups.values()
+        self.groups.all()
     }
 
-    /// The groups a person belongs to, by id.
+    /// The groups that name this id among their members.
+    pub(super) fn groups_naming(&self, user: u32) -> impl Iterator<Item = &GroupEntry> {
+        self.groups_of.get(&user).into_iter().flatten().filter_map(|name| self.groups.get(name))
+    }
+
+    /// The groups a person belongs to, by id. Where two have an id, nobody knows whom or what it means: none.
     pub fn groups_of(&self, user: u32) -> impl Iterator<Item = u32> {
-        self.groups_of.get(&user).into_iter().flatten().copied()
+        let ids = self.groups_naming(user).map(|group| group.is.id);
+        ids.filter(move |id| !self.users.is_contested(user) && !self.groups.is_contested(*id))
     }
 
     /// A role that someone named.
     #[must_use]
     pub fn role(&self, name: &str) -> Option<&RoleEntry> {
-        self.roles.get(name)
+        self.roles.get(&name.into())
     }
 
-    /// A role that someone named, by id.
+    /// A role that someone named, by id. An id that two roles have means neither: who is given it would have the other's
+    /// rights.
     #[must_use]
     pub fn role_by_id(&self, id: u32) -> Option<&RoleEntry> {
-        self.roles.get(self.role_ids.get(&id)?)
+        self.roles.by_id(id).filter(|_| !self.roles.is_contested(id))
     }
 
     /// All roles that someone named.
     pub fn roles(&self) -> impl DoubleEndedIterator<Item = &RoleEntry> + ExactSizeIterator {
-        self.roles.values()
+        self.roles.all()
     }
 
     /// The memberships of a project: of all of it, and of parts.
@@ -379,10 +365,11 @@ impl Book {
         self.members(scope).find(|(_, member)| member.id == id)
     }
 
-    /// The memberships by which a person takes part in a project: their own and those of their groups.
+    /// The memberships by which a person takes part in a project: their own and those of their groups. None while two
+    /// people have the id: a membership does not say which of them is meant.
     pub fn memberships(&self, scope: &ScopeId, user: u32) -> impl Iterator<Item = (&MemberKey, &Arc<Member>)> {
         let entities = std::iter::once(Entity::User(user)).chain(self.groups_of(user).map(Entity::Group));
-        let members = self.members.get(scope);
+        let members = self.members.get(scope).filter(|_| !self.users.is_contested(user));
         entities.flat_map(move |entity| {
             let first = MemberKey { entity, repositories: None };
             let from = members.into_iter().flat_map(move |members| members.range(first.clone()..));
@@ -411,12 +398,55 @@ impl Book {
     /// A robot by id.
     #[must_use]
     pub fn robot_by_id(&self, id: u32) -> Option<&RobotEntry> {
-        self.robots.get(self.robot_ids.get(&id)?)
+        self.robots.by_id(id)
     }
 
     /// All robots of projects that are open, and of the system.
     pub fn robots(&self) -> impl DoubleEndedIterator<Item = &RobotEntry> {
-        self.robots.values().filter(|robot| robot.scope.is_none_or(|scope| self.scopes.contains_key(&scope)))
+        self.robots.all().filter(|robot| robot.scope.is_none_or(|scope| self.scopes.contains_key(&scope)))
+    }
+
+    /// Whether there is a person of this name, also one that is nobody because the id is another's.
+    pub(super) fn is_user_said(&self, name: &str) -> bool {
+        self.users.is_said(&name.into())
+    }
+
+    /// Whether there is a group of this name, as above.
+    pub(super) fn is_group_said(&self, name: &str) -> bool {
+        self.groups.is_said(&name.into())
+    }
+
+    /// Whether there is a robot of this name, as above.
+    pub(super) fn is_robot_said(&self, scope: Option<ScopeId>, name: &str) -> bool {
+        self.robots.is_said(&(scope, name.into()))
+    }
+
+    /// Ids that more than one have, which no site does that keeps to its block.
+    #[must_use]
+    pub fn contested(&self) -> Vec<Contested> {
+        fn each<K: Ord + Clone, T: Numbered>(
+            of: IdOf,
+            register: &Register<K, T>,
+            name: impl Fn(&T) -> String,
+        ) -> impl Iterator<Item = Contested> {
+            let whose = move |(id, things): (u32, Vec<&Arc<T>>)| Contested {
+                of,
+                id,
+                names: things.into_iter().map(|thing| name(thing)).collect(),
+            };
+            register.contested().map(whose)
+        }
+        let place = |scope: &ScopeId| self.scopes.get(scope).map_or_else(|| "?".into(), ToString::to_string);
+        let robot = |robot: &Placed<Named<Robot>>| match &robot.scope {
+            Some(scope) => format!("{}+{}", place(scope), robot.is.name),
+            None => robot.is.name.to_string(),
+        };
+        each(IdOf::Project, &self.project_ids, |project| project.name.to_string())
+            .chain(each(IdOf::User, &self.users, |user| user.name.to_string()))
+            .chain(each(IdOf::Group, &self.groups, |group| group.name.to_string()))
+            .chain(each(IdOf::Robot, &self.robots, robot))
+            .chain(each(IdOf::Role, &self.roles, |role| role.name.to_string()))
+            .collect()
     }
 
     /// A label by id.
@@ -472,13 +502,5 @@ impl Book {
     #[must_use]
     pub fn configured_number(&self, name: &str) -> Option<i64> {
         serde_json::from_str(self.configured(name)?).ok()
-    }
-}
-
-/// Takes an id from what has it. Sites that change things at the same moment may leave two with one id: the end of one is
-/// not the other's.
-fn forget<T: PartialEq>(ids: &mut BTreeMap<u32, T>, id: u32, of: &T) {
-    if ids.get(&id) == Some(of) {
-        ids.remove(&id);
     }
 }

@@ -33,7 +33,13 @@ impl IdOf {
 
     /// Under which name this node keeps the last one it gave out.
     pub(super) fn local(self) -> String {
-        let kind = match self {
+        format!("last-id.{}", self.name())
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Project => "project",
             Self::User => "user",
             Self::Group => "group",
@@ -41,8 +47,7 @@ impl IdOf {
             Self::Robot => "robot",
             Self::Role => "role",
             Self::Label => "label",
-        };
-        format!("last-id.{kind}")
+        }
     }
 
     /// The first one of a kind is one more than this: ids up to it are built in.
@@ -94,12 +99,13 @@ impl<'b> Draft<'b> {
         Some(Amend { at: self.book.last(), writes: self.writes, local, tell: self.tell, due, act })
     }
 
-    /// A new id.
+    /// A new id, of this site's block: other sites have blocks of their own, so no two give out the same.
     pub(super) fn id(&mut self, of: IdOf) -> Result<u32, DirectoryError> {
-        let last = self.given.get(&of).copied().unwrap_or_else(|| self.book.last_id(of)).max(of.floor());
-        // Records of other sites say ids, too: the largest of them is nobody's to follow.
-        let none = || DirectoryError::Refused("there is no further id for this".into());
-        let id = last.checked_add(1).ok_or_else(none)?;
+        let block = self.book.block();
+        let last = self.given.get(&of).copied().or_else(|| self.book.last_id(of));
+        let next = last.map_or(Some(block.first), |last| last.checked_add(1)).map(|next| next.max(of.floor() + 1));
+        let none = || DirectoryError::Refused("this site has no further id for this".into());
+        let id = next.filter(|id| block.contains(*id)).ok_or_else(none)?;
         self.given.insert(of, id);
         Ok(id)
     }
@@ -154,7 +160,7 @@ impl<'b> Draft<'b> {
 /// Longest text of what something was or is.
 const MAX_SHOWN: usize = 4096;
 
-/// As JSON, without secrets.
+/// As JSON, without secrets. Of what is too long the longest parts are left out, with a mark that says how long they were.
 fn shown<T: Serialize>(value: &T) -> Option<String> {
     let mut value = serde_json::to_value(value).ok()?;
     if let Some(fields) = value.as_object_mut() {
@@ -162,6 +168,16 @@ fn shown<T: Serialize>(value: &T) -> Option<String> {
             fields.remove(secret);
         }
     }
-    let text = value.to_string();
-    (text.len() <= MAX_SHOWN).then_some(text)
+    loop {
+        let text = value.to_string();
+        if text.len() <= MAX_SHOWN {
+            return Some(text);
+        }
+        let mark = |length: usize| serde_json::json!({ "left_out_bytes": length });
+        let lengths = value.as_object_mut().into_iter().flatten().map(|(_, part)| (part.to_string().len(), part));
+        match lengths.max_by_key(|(length, _)| *length) {
+            Some((length, part)) if length > mark(length).to_string().len() => *part = mark(length),
+            Some(_) | None => return Some(mark(text.len()).to_string()),
+        }
+    }
 }

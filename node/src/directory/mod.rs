@@ -6,11 +6,14 @@
 //! book before its caller hears of it: whoever was told that an account is shut out will not see it let in again.
 
 mod book;
+mod contested;
 mod draft;
+mod entry;
 mod labelled;
 mod labels;
 mod people;
 mod projects;
+mod register;
 mod robots;
 
 #[cfg(test)]
@@ -22,16 +25,19 @@ use protocol::ProjectName;
 use protocol::record::MeshId;
 use protocol::record::governed::Metadata;
 use protocol::seam::Entropy;
+use protocol::trust::IdBlock;
 
 use crate::storage::Store;
 use crate::storage::meta::{Act, Amend, Amended, MetaError, Via};
 use crate::workers::Scope;
 
-pub use book::{Book, GroupEntry, LabelEntry, ProjectEntry, RobotEntry, RoleEntry, UserEntry};
+pub use book::{Book, Contested};
 pub use draft::{Draft, IdOf};
+pub use entry::{GroupEntry, LabelEntry, ProjectEntry, RobotEntry, RoleEntry, UserEntry};
 pub use labelled::{Labelled, MAX_IN_PROJECT, MAX_ON_ONE};
 pub use labels::NewLabel;
-pub use people::{Profile, USER_ADMIN, verifier_name};
+use people::verifier_name;
+pub use people::{Profile, USER_ADMIN};
 pub use projects::{NewProject, ProjectChange};
 pub use robots::{MAX_PERMISSIONS, NewRobot, RobotChange};
 
@@ -84,8 +90,14 @@ impl Directory {
     /// # Errors
     /// [`MetaError`].
     pub async fn open(store: Arc<Store>, scope: Scope) -> Result<Arc<Self>, MetaError> {
-        let mesh = MeshId::of(&store.meta().author());
-        let mut book = Book::new(mesh);
+        let block = store.meta().membership().ids();
+        Self::giving(block, store, scope).await
+    }
+
+    /// The same at a site that gives out ids of this block.
+    async fn giving(block: IdBlock, store: Arc<Store>, scope: Scope) -> Result<Arc<Self>, MetaError> {
+        let mesh = MeshId::of(&store.meta().membership().root);
+        let mut book = Book::new(mesh).giving(block);
         for of in IdOf::ALL {
             if let Some(bytes) = store.meta().local(of.local()).await? {
                 book.given_out(of, postcard::from_bytes(&bytes).map_err(|_| damaged(&of.local()))?);
@@ -168,7 +180,7 @@ impl Directory {
         if self.read(|book| book.project(&name).is_some()) {
             return Ok(());
         }
-        let act = Act { actor: "portolan".into(), at: self.store.now(), request: "start".into(), via: Via::default() };
+        let act = self.own_act("start");
         let mut nonce = [0; 16];
         entropy.fill(&mut nonce);
         let metadata = Metadata::new();
@@ -177,6 +189,19 @@ impl Directory {
             Ok(_) | Err(DirectoryError::Exists(_)) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// What the node does by itself.
+    fn own_act(&self, request: &str) -> Act {
+        Act { actor: "portolan".into(), at: self.store.now(), request: request.into(), via: Via::default() }
+    }
+
+    /// Takes in what another site is said to have said.
+    #[cfg(test)]
+    pub(crate) fn hear(&self, topic: protocol::view::Topic, value: protocol::record::value::Value) {
+        let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
+        let at = book.last();
+        book.take(crate::storage::meta::Entry { at, topic, value: Some(value) });
     }
 
     async fn amend(&self, amend: Amend) -> Result<Amended, MetaError> {
@@ -199,8 +224,8 @@ impl Directory {
     ///
     /// # Errors
     /// [`MetaError`].
-    pub async fn verifier(&self, user: u32) -> Result<Option<Vec<u8>>, MetaError> {
-        self.store.meta().local(verifier_name(user)).await
+    pub async fn verifier(&self, user: &UserEntry) -> Result<Option<Vec<u8>>, MetaError> {
+        self.store.meta().local(verifier_name(&user.name, &user.is)).await
     }
 }
 

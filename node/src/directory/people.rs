@@ -8,8 +8,9 @@ use protocol::record::governed::{Entity, Group, Member, MemberKey, User};
 use protocol::record::value::Value;
 
 use super::DirectoryError;
-use super::book::{Book, Named, ProjectEntry, UserEntry};
+use super::book::Book;
 use super::draft::{Draft, IdOf, Told};
+use super::entry::{Named, ProjectEntry, UserEntry};
 use crate::storage::meta::GovernedKind;
 
 /// The id of the administrator that every node has.
@@ -34,14 +35,14 @@ pub struct Profile {
     pub comment: String,
 }
 
-/// Under which name this node keeps how a person's password is checked.
-#[must_use]
-pub fn verifier_name(user: u32) -> String {
-    format!("verifier.{user}")
+/// Under which name this node keeps how a person's password is checked: by what is one person's for good. An id may turn
+/// out to be said of two, and a name is free again when its person is deleted.
+pub(super) fn verifier_name(name: &str, user: &User) -> String {
+    format!("verifier.{}.{name}", user.created.0)
 }
 
 /// What a user was and is, for the audit trail.
-fn told<'a>(name: &'a str, before: Option<&'a User>, after: Option<&'a User>) -> Told<'a, User> {
+pub(super) fn told<'a>(name: &'a str, before: Option<&'a User>, after: Option<&'a User>) -> Told<'a, User> {
     Told { kind: GovernedKind::User, name, project: None, before, after }
 }
 
@@ -108,7 +109,7 @@ impl Draft<'_> {
             return Err(DirectoryError::Refused(format!("this mesh has {MAX_PEOPLE} people, the most there may be")));
         }
         // Two names that differ by case alone would be one person to every reader.
-        if self.book.user(name).is_some() || self.book.users().any(|user| user.name.eq_ignore_ascii_case(name)) {
+        if self.book.is_user_said(name) || self.book.users().any(|user| user.name.eq_ignore_ascii_case(name)) {
             return Err(DirectoryError::Exists(format!("user {name}")));
         }
         if self.book.is_taken(&profile.email, 0) {
@@ -120,8 +121,8 @@ impl Draft<'_> {
         let user =
             User { id, generation: 1, administrator, disabled: false, email, real_name, comment, created, updated };
         self.tell(&told(name, None, Some(&user)));
+        self.keep(verifier_name(name, &user), Some(verifier));
         self.put(self.mesh_wide(Kind::USER, name), &Value::User(user));
-        self.keep(verifier_name(id), Some(verifier));
         Ok(id)
     }
 
@@ -188,7 +189,8 @@ impl Draft<'_> {
     /// [`DirectoryError::Absent`].
     pub fn set_verifier(&mut self, id: u32, verifier: Vec<u8>) -> Result<(), DirectoryError> {
         self.change_user(id, |user| user.generation += 1)?;
-        self.keep(verifier_name(id), Some(verifier));
+        let user = self.book.user_or(id)?;
+        self.keep(verifier_name(&user.name, &user.is), Some(verifier));
         Ok(())
     }
 
@@ -203,19 +205,18 @@ impl Draft<'_> {
         let user = self.book.user_or(id)?;
         self.tell(&told(&user.name, Some(&user.is), None));
         self.delete(self.mesh_wide(Kind::USER, &user.name));
-        self.keep(verifier_name(id), None);
+        self.keep(verifier_name(&user.name, &user.is), None);
         self.end_memberships(Entity::User(id));
-        let groups: Vec<_> = self.book.groups_of(id).filter_map(|group| self.book.group_by_id(group)).collect();
+        let groups: Vec<_> = self.book.groups_naming(id).collect();
         for group in groups {
             let mut members = group.is.members.clone();
             members.remove(&id);
-            let is = Group { members, updated: self.now, ..group.is.clone() };
-            self.put(self.mesh_wide(Kind::GROUP, &group.name), &Value::Group(is));
+            self.put_group(&group.name, Some(&group.is), Group { members, updated: self.now, ..group.is.clone() });
         }
         Ok(())
     }
 
-    fn end_memberships(&mut self, entity: Entity) {
+    pub(super) fn end_memberships(&mut self, entity: Entity) {
         let projects: Vec<_> = self.book.projects().collect();
         for project in projects {
             let theirs = self.book.members(&project.scope).filter(|(key, _)| key.entity == entity);
@@ -235,7 +236,7 @@ impl Draft<'_> {
             return Err(DirectoryError::Refused(format!("this mesh has {MAX_PEOPLE} groups, the most there may be")));
         }
         let same_dn = |group: &&super::GroupEntry| !dn.is_empty() && group.is.dn.eq_ignore_ascii_case(dn);
-        if self.book.group(name).is_some() || self.book.groups().any(|group| same_dn(&group)) {
+        if self.book.is_group_said(name) || self.book.groups().any(|group| same_dn(&group)) {
             return Err(DirectoryError::Exists(format!("group {name}")));
         }
         let id = self.id(IdOf::Group)?;
@@ -245,7 +246,7 @@ impl Draft<'_> {
         Ok(id)
     }
 
-    fn put_group(&mut self, name: &str, before: Option<&Group>, group: Group) {
+    pub(super) fn put_group(&mut self, name: &str, before: Option<&Group>, group: Group) {
         self.tell(&Told { kind: GovernedKind::Group, name, project: None, before, after: Some(&group) });
         self.put(self.mesh_wide(Kind::GROUP, name), &Value::Group(group));
     }
@@ -260,7 +261,7 @@ impl Draft<'_> {
         if *old.name == *name {
             return Ok(());
         }
-        if self.book.group(name).is_some() {
+        if self.book.is_group_said(name) {
             return Err(DirectoryError::Exists(format!("group {name}")));
         }
         self.delete(self.mesh_wide(Kind::GROUP, &old.name));

@@ -7,8 +7,8 @@ use protocol::record::{Kind, RecordKey, ScopeId};
 use protocol::view::Topic;
 
 use super::DirectoryError;
-use super::book::ProjectEntry;
 use super::draft::{Draft, IdOf, Told};
+use super::entry::ProjectEntry;
 use crate::storage::meta::{GovernedKind, Write};
 
 /// Harbor's number of the role of a project's administrator.

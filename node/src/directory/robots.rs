@@ -8,8 +8,9 @@ use protocol::record::{Kind, ScopeId};
 use protocol::{Timestamp, view::Topic};
 
 use super::DirectoryError;
-use super::book::{Book, RobotEntry};
+use super::book::Book;
 use super::draft::{Draft, IdOf, Told};
+use super::entry::RobotEntry;
 use crate::storage::meta::GovernedKind;
 
 /// Most permissions of a robot, so that its record has room for them.
@@ -106,7 +107,7 @@ impl Draft<'_> {
             Some(name) => Some(self.book.project(name).ok_or(DirectoryError::Absent("project"))?.scope),
             None => None,
         };
-        if self.book.robot(scope, &new.name).is_some() {
+        if self.book.is_robot_said(scope, &new.name) {
             return Err(DirectoryError::Exists(format!("robot {}", new.name)));
         }
         if self.book.robots().count() >= MAX_ROBOTS {
@@ -133,7 +134,13 @@ impl Draft<'_> {
         Ok(id)
     }
 
-    fn put_robot(&mut self, scope: Option<ScopeId>, name: &str, before: Option<&Robot>, after: Option<Robot>) {
+    pub(super) fn put_robot(
+        &mut self,
+        scope: Option<ScopeId>,
+        name: &str,
+        before: Option<&Robot>,
+        after: Option<Robot>,
+    ) {
         let project = scope.and_then(|scope| self.book.project_of(&scope)).map(|project| project.name.clone());
         let (kind, after_told) = (GovernedKind::Robot, after.as_ref());
         self.tell(&Told { kind, name, project: project.as_ref(), before, after: after_told });

@@ -19,41 +19,65 @@ use crate::world::RealDisk;
 use crate::world::scratch::Scratch;
 
 /// A directory over an engine that forgets.
-struct House {
-    directory: Arc<Directory>,
+pub(super) struct House {
+    pub(super) directory: Arc<Directory>,
     store: Arc<Store>,
     _yard: Yard,
 }
 
 impl House {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::over(Arc::new(MemoryMeta::default())).await
     }
 
     async fn over(meta: Arc<dyn MetaStore>) -> Self {
+        let (store, yard) = Self::store(meta);
+        Self { directory: Directory::open(Arc::clone(&store), Scope::new()).await.unwrap(), store, _yard: yard }
+    }
+
+    pub(super) async fn of_block(block: IdBlock) -> Self {
+        let (store, yard) = Self::store(Arc::new(MemoryMeta::default()));
+        let directory = Directory::giving(block, Arc::clone(&store), Scope::new()).await.unwrap();
+        Self { directory, store, _yard: yard }
+    }
+
+    fn store(meta: Arc<dyn MetaStore>) -> (Arc<Store>, Yard) {
         let yard = Yard::new();
         let blobs = Arc::new(MemoryBlobs::new(Arc::new(yard.clock.clone())));
-        let store = yard.store(meta, blobs);
-        Self { directory: Directory::open(Arc::clone(&store), Scope::new()).await.unwrap(), store, _yard: yard }
+        (yard.store(meta, blobs), yard)
+    }
+
+    pub(super) async fn robot(&self, name: &str) -> u32 {
+        let new = NewRobot {
+            name: name.into(),
+            project: None,
+            permissions: vec!["* repository:pull".into()],
+            days: None,
+            description: String::new(),
+            disabled: false,
+            creator: "u1".into(),
+            secret: [1; 32],
+        };
+        self.change(|draft| draft.create_robot(&new)).await.unwrap()
     }
 
     async fn again(&self) -> Arc<Directory> {
         Directory::open(Arc::clone(&self.store), Scope::new()).await.unwrap()
     }
 
-    async fn change<T>(
+    pub(super) async fn change<T>(
         &self,
         decide: impl Fn(&mut Draft<'_>) -> Result<T, DirectoryError>,
     ) -> Result<T, DirectoryError> {
         self.directory.change(&act(), decide).await
     }
 
-    async fn person(&self, name: &str) -> Result<u32, DirectoryError> {
+    pub(super) async fn person(&self, name: &str) -> Result<u32, DirectoryError> {
         let profile = Profile { email: format!("{name}@example.org"), ..Profile::default() };
         self.change(|draft| draft.create_user(name, &profile, false, vec![1])).await
     }
 
-    async fn project(&self, name: &str) -> ProjectName {
+    pub(super) async fn project(&self, name: &str) -> ProjectName {
         let new = new_project(name, 7);
         self.change(|draft| draft.create_project(&new)).await.unwrap();
         new.name
@@ -69,7 +93,7 @@ fn new_project(name: &str, nonce: u8) -> NewProject {
     NewProject { name, public: false, sparse: false, metadata, owner: None, quota: None, nonce }
 }
 
-fn member(entity: Entity) -> MemberKey {
+pub(super) fn member(entity: Entity) -> MemberKey {
     MemberKey { entity, repositories: None }
 }
 
@@ -128,9 +152,12 @@ async fn memberships_die_with_whom_they_are_of() {
     assert_eq!((members(), mine()), (2, 2));
     house.change(|draft| draft.delete_group(crew)).await.unwrap();
     assert_eq!((members(), mine()), (1, 1));
+    let entry = house.directory.read(|book| book.user_by_id(ann).cloned()).unwrap();
+    let verifier = house.directory.verifier(&entry).await;
     house.change(|draft| draft.delete_user(ann)).await.unwrap();
     assert_eq!((members(), mine()), (0, 0));
-    assert_eq!(house.directory.verifier(ann).await.unwrap(), None, "nor is the password kept");
+    assert!(verifier.unwrap().is_some());
+    assert_eq!(house.directory.verifier(&entry).await.unwrap(), None, "nor is the password kept");
 }
 
 #[tokio::test]
@@ -214,6 +241,7 @@ fn of_two_accounts_with_one_id_the_end_of_one_leaves_the_other() {
 fn when_no_id_is_left_nothing_is_made() {
     let mut book = Book::new(MeshId::of(&tests_author().key()));
     book.given_out(IdOf::User, u32::MAX);
+    book.given_out(IdOf::User, IdBlock::SIZE - 1);
     let profile = Profile { email: "ann@example.org".into(), ..Profile::default() };
     let made = Draft::new(&book, Timestamp(5)).create_user("ann", &profile, false, vec![]);
     assert!(matches!(made, Err(DirectoryError::Refused(_))), "{made:?}");
@@ -372,7 +400,8 @@ async fn a_node_that_starts_again_has_the_book_of_before() {
         house.change(|draft| draft.set_verifier(person, vec![start])).await.unwrap();
         assert_eq!(text(&house.directory), text(&*house.again().await));
         before = Some(text(&house.directory));
-        assert_eq!(house.directory.verifier(person).await.unwrap(), Some(vec![start]));
+        let entry = house.directory.read(|book| book.user_by_id(person).cloned()).unwrap();
+        assert_eq!(house.directory.verifier(&entry).await.unwrap(), Some(vec![start]));
         drop(house);
         assert_eq!(scope.stop(std::time::Duration::from_secs(10)).await, 0, "the writer ended");
     }
@@ -449,4 +478,41 @@ proptest! {
             assert_eq!(text(&house.directory), text(&again));
         });
     }
+}
+
+#[tokio::test]
+async fn the_end_of_an_account_tells_of_its_groups_and_long_lists_are_told_of_by_their_length() {
+    let house = House::new().await;
+    house.person("root").await.unwrap();
+    let ann = house.person("ann").await.unwrap();
+    let crew = house.change(|draft| draft.create_group("crew", 3, "")).await.unwrap();
+    house.change(|draft| draft.set_group_members(crew, [ann].into())).await.unwrap();
+    let told = async || {
+        let events = house.store.meta().outbox(1000).await.unwrap();
+        let told = events.into_iter().filter_map(|event| {
+            if let crate::storage::meta::What::Governed(governed) = event.what { Some(*governed) } else { None }
+        });
+        told.collect::<Vec<_>>()
+    };
+    let before = told().await.len();
+    house.change(|draft| draft.delete_user(ann)).await.unwrap();
+    let after = told().await.split_off(before);
+    let names: Vec<_> = after.iter().map(|one| (one.name.as_str(), one.after.is_some())).collect();
+    assert_eq!(names, [("ann", false), ("crew", true)]);
+    let members = |text: &Option<String>| {
+        let value: serde_json::Value = serde_json::from_str(text.as_deref().unwrap()).unwrap();
+        value["members"].clone()
+    };
+    assert_eq!(
+        (members(&after[1].before), members(&after[1].after)),
+        (serde_json::json!([ann]), serde_json::json!([]))
+    );
+    // More than an entry has room for: what was left out is marked, the rest stands.
+    let role =
+        house.change(|draft| draft.put_role("wide", (0..400).map(|n| format!("repository:{n}")).collect(), "all"));
+    role.await.unwrap();
+    let wide = told().await.pop().unwrap();
+    let wide: serde_json::Value = serde_json::from_str(&wide.after.unwrap()).unwrap();
+    assert!(wide["permissions"]["left_out_bytes"].as_u64().unwrap() > 4096, "{wide}");
+    assert_eq!(wide["description"], "all");
 }

@@ -305,7 +305,11 @@ impl Registry {
     }
 
     /// A config as part of a repository: what others hold is not for those who may look here.
-    async fn config(&self, name: &RepositoryName, digest: &Digest) -> Result<Option<bytes::Bytes>, ShelfError> {
+    pub(super) async fn config(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<bytes::Bytes>, ShelfError> {
         let row = self.store.meta().blob(name, digest).await.map_err(Fault::from)?;
         if row.is_none_or(|row| row.quarantined.is_some()) {
             return Ok(None);
@@ -344,9 +348,18 @@ impl Registry {
         name: &RepositoryName,
         reference: &Reference,
     ) -> Result<Described, ShelfError> {
+        Ok(Described::read(&self.manifest_for_addition(permit, name, reference).await?))
+    }
+
+    pub(super) async fn manifest_for_addition(
+        &self,
+        permit: &ProjectPermit,
+        name: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<StoredManifest, ShelfError> {
         proven(permit, READ_ADDITION, name)?;
         let found = self.store.meta().manifest(name, reference).await.map_err(Fault::from)?;
-        Ok(Described::read(&found.ok_or(ShelfError::UnknownArtifact)?))
+        found.ok_or(ShelfError::UnknownArtifact)
     }
 
     /// An artifact and what speaks about it.
@@ -420,20 +433,21 @@ impl Registry {
         proven(permit, CREATE_TAG, name)?;
         let stored = self.store.meta().manifest(name, reference).await.map_err(Fault::from)?;
         let stored = stored.ok_or(ShelfError::UnknownArtifact)?;
-        let taken = self.store.meta().artifact(name, &Reference::Tag(tag.clone())).await.map_err(Fault::from)?;
-        if taken.is_some() {
-            return Err(ShelfError::TagExists(tag));
+        // Of two who ask at once one makes it: whether it is there is found by the transaction that writes it.
+        match self.publish_stored(permit, name, stored, (vec![tag], true), request).await {
+            Err(ShelfError::Manifest(ManifestError::TagExists(tag))) => Err(ShelfError::TagExists(tag)),
+            done => done,
         }
-        self.publish_stored(permit, name, stored, vec![tag], request).await
     }
 
-    /// Publishes in `name` a manifest that is here already, in this or another repository.
+    /// Publishes in `name` a manifest that is here already, in this or another repository, under tags that may have to
+    /// be new.
     pub(super) async fn publish_stored(
         &self,
         permit: &ProjectPermit,
         name: &RepositoryName,
         stored: StoredManifest,
-        tags: Vec<Tag>,
+        (tags, tags_are_new): (Vec<Tag>, bool),
         request: &Arc<str>,
     ) -> Result<(), ShelfError> {
         let StoredManifest { digest, media_type, bytes } = stored;
@@ -441,7 +455,7 @@ impl Registry {
         let act = self.act(permit.actor(), request);
         let publish = PublishManifest::of(name, digest, &parsed, bytes, self.store.due(), act);
         let (sparse, quota) = (permit.project().settings.sparse, self.quota_of(permit.name()));
-        Ok(self.publish(PublishManifest { tags, sparse, quota, ..publish }).await?)
+        Ok(self.publish(PublishManifest { tags, tags_are_new, sparse, quota, ..publish }).await?)
     }
 
     /// Removes a tag of an artifact; the artifact stays.

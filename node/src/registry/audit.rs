@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use protocol::record::ScopeId;
 use protocol::{Digest, ProjectName, Reference, RepositoryName};
 use serde_json::json;
 
@@ -45,7 +46,7 @@ impl Registry {
     /// # Errors
     /// [`AuditError`].
     pub async fn acts_in(&self, permit: &ProjectPermit, asked: Asked) -> Result<Found, AuditError> {
-        self.acts_of(vec![permit.name().clone()], asked).await
+        self.acts_of(vec![permit.project().scope], asked).await
     }
 
     /// Entries of the projects whose log `principal` may read: none of no project.
@@ -56,7 +57,7 @@ impl Registry {
         const LIST: Permission = Permission::new(Of::Log, Verb::List);
         let projects = self.directory.read(|book| {
             let may = |name: &ProjectName| rights::allows(book, principal.kind(), LIST, On::Project(name));
-            book.projects().map(|project| &project.name).filter(|name| may(name)).cloned().collect::<Vec<_>>()
+            book.projects().filter(|project| may(&project.name)).map(|project| project.scope).collect::<Vec<_>>()
         });
         if projects.is_empty() {
             return Ok(Found { complete: true, ..Found::default() });
@@ -64,7 +65,7 @@ impl Registry {
         self.acts_of(projects, asked).await
     }
 
-    async fn acts_of(&self, projects: Vec<ProjectName>, asked: Asked) -> Result<Found, AuditError> {
+    async fn acts_of(&self, projects: Vec<ScopeId>, asked: Asked) -> Result<Found, AuditError> {
         let Asked { filter, order, offset, limit } = asked;
         self.upkeep.audit().page(Filter { projects: Some(projects), ..filter }, order, offset, limit).await
     }
@@ -160,9 +161,19 @@ impl Registry {
             Reference::Tag(tag) => format!("{repository}:{tag}"),
             Reference::Digest(digest) => format!("{repository}:{digest}"),
         };
-        let told = Told::done(Operation::Pull, Resource::Artifact, name).within(repository.project());
+        let told = Told::done(Operation::Pull, Resource::Artifact, name);
+        let told = self.told_in(repository, told);
         let told = Told { after: Some(json!({ "digest": digest })), ..told };
         self.audit_sink().note(Draft { act: self.act(permit.actor(), request), told });
+    }
+
+    /// The same, told of the project that has the name now; of none when there is no such project.
+    fn told_in(&self, repository: &RepositoryName, told: Told) -> Told {
+        let name = repository.project();
+        match self.directory.read(|book| book.project(&name).map(|project| project.scope)) {
+            Some(scope) => told.within(name, Some(scope)),
+            None => told,
+        }
     }
 
     /// Notes that something that would change something was refused.
@@ -171,8 +182,9 @@ impl Registry {
         let mut told = Told::done(operation, kind, path).refused(code);
         told.after = Some(json!({ "route": route }));
         // Of a project that is there: its administrators are to know; names anyone may make up are no lists of the index.
-        let project = repository.map(RepositoryName::project);
-        told.project = project.filter(|name| self.directory.read(|book| book.project(name).is_some()));
+        if let Some(repository) = repository {
+            told = self.told_in(repository, told);
+        }
         self.audit_sink().note(Draft { act: self.act(actor, request), told });
     }
 }

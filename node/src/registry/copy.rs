@@ -61,7 +61,7 @@ impl Registry {
                 Reference::Tag(_) | Reference::Digest(_) => Vec::new(),
             };
             self.copy_blobs(permit, from, to, &stored, request).await?;
-            self.publish_stored(permit, to, stored, tags, request).await?;
+            self.publish_stored(permit, to, stored, (tags, false), request).await?;
         }
         Ok(())
     }

@@ -153,9 +153,15 @@ impl Described {
         self.kind == "IMAGE" && self.config.is_some()
     }
 
+    /// Whether it is a chart.
+    #[must_use]
+    pub fn is_chart(&self) -> bool {
+        self.kind == "CHART" && self.config.is_some()
+    }
+
     /// Whether something of its config is shown.
     pub(super) fn shows_config(&self) -> bool {
-        self.is_image() || self.kind == "CHART"
+        self.is_image() || self.is_chart()
     }
 }
 

@@ -80,6 +80,9 @@ pub struct Status {
     pub scrub: Option<LastRun<ScrubReport>>,
     /// The last metadata snapshot.
     pub snapshot: Option<Timestamp>,
+    /// Ids that more than one project, person, group, robot or role have, and who: "user 9: ann, ben".
+    #[serde(default)]
+    pub contested_ids: Vec<String>,
 }
 
 /// What upkeep needs of the node.
@@ -240,7 +243,7 @@ impl Upkeep {
         }
     }
 
-    /// The node at a glance.
+    /// The node at a glance, but for what is governed.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -260,6 +263,7 @@ impl Upkeep {
             gc: self.gc.last(),
             scrub: self.scrub.last(),
             snapshot: parts.snapshots.newest(),
+            contested_ids: Vec::new(),
         })
     }
 }
@@ -270,7 +274,9 @@ impl Registry {
     /// # Errors
     /// [`Fault`].
     pub async fn status(&self, _permit: &AdminPermit) -> Result<Status, Fault> {
-        Ok(self.upkeep.status().await?)
+        let contested = self.directory.read(crate::directory::Book::contested);
+        let contested_ids = contested.iter().map(ToString::to_string).collect();
+        Ok(Status { contested_ids, ..self.upkeep.status().await? })
     }
 
     /// Collects garbage now; `dry_run` only reports. A run goes on when whoever asked hangs up.

@@ -55,6 +55,9 @@ pub enum ManifestError {
     /// Tags of the project are written elsewhere.
     #[error("tags of this project are written at {0} alone: do it there")]
     NotHome(String),
+    /// A tag that had to be new is there.
+    #[error("the tag {0} is there already")]
+    TagExists(Tag),
     /// More tags than one push may set.
     #[error("one push sets at most {MAX_TAGS} tags, this one has {found}")]
     TooManyTags {
@@ -181,6 +184,7 @@ impl Registry {
             Published::NoProject => Err(ManifestError::NoProject),
             Published::NotHome(site) => Err(ManifestError::NotHome(site)),
             Published::TooManyChildren => Err(ManifestError::TooManyChildren),
+            Published::TagExists(tag) => Err(ManifestError::TagExists(tag)),
             Published::OverQuota { used, adds, limit } => Err(ManifestError::OverQuota { used, adds, limit }),
         }
     }

@@ -6,6 +6,7 @@
 mod artifacts;
 mod audit;
 mod blobs;
+pub(crate) mod chart;
 mod configuration;
 mod copy;
 mod describe;
@@ -46,6 +47,7 @@ use self::pulls::PullLog;
 pub use artifacts::{Artifact, Candidate, LIST_ARTIFACTS, MAX_LOOKED, READ_ARTIFACT, Survey, With};
 pub use audit::{Asked, Refusal};
 pub use blobs::{Blob, BlobError};
+pub use chart::ChartPart;
 #[cfg(test)]
 pub(crate) use configuration::configuration_items;
 pub use configuration::{ConfigurationError, Configured};
@@ -128,6 +130,7 @@ pub struct Registry {
     rules: Rules,
     upkeep: Arc<Upkeep>,
     pulls: Arc<PullLog>,
+    unpacking: Arc<tokio::sync::Semaphore>,
 }
 
 impl Registry {
@@ -135,7 +138,8 @@ impl Registry {
     #[must_use]
     pub fn new(parts: OpenRegistry) -> Self {
         let OpenRegistry { store, directory, scope, clock, entropy, rules, upkeep } = parts;
-        Self { store, directory, scope, clock, entropy, rules, upkeep, pulls: Arc::default() }
+        let unpacking = Arc::new(tokio::sync::Semaphore::new(chart::AT_ONCE));
+        Self { store, directory, scope, clock, entropy, rules, upkeep, pulls: Arc::default(), unpacking }
     }
 
     /// Who and what is governed.

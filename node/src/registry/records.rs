@@ -58,6 +58,7 @@ impl From<ManifestError> for RecordsError {
             | ManifestError::WrongSize { .. }
             | ManifestError::NoProject
             | ManifestError::NotHome(_)
+            | ManifestError::TagExists(_)
             | ManifestError::TooManyTags { .. }
             | ManifestError::TooManyChildren
             | ManifestError::OverQuota { .. } => Self::Refused(error),

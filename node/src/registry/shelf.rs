@@ -53,6 +53,9 @@ pub enum ShelfError {
     /// The artifact has no such addition.
     #[error("an artifact of the type {0} has no such addition")]
     NoAddition(String),
+    /// The chart can't be shown.
+    #[error("this addition of the chart can't be shown: {0}")]
+    Unreadable(&'static str),
     /// The description is too long.
     #[error("a description has at most {MAX_DESCRIPTION} bytes, this one has {found}")]
     TooLong {

@@ -35,7 +35,7 @@ impl Node {
         let data = PathBuf::from("/data");
         fs.create_dir_all(&data).unwrap();
         fs.sync_dir(Path::new("/")).unwrap();
-        let limits = RoomLimits { ballast: 0, refuse_uploads_at: 99, keep_free: 0 };
+        let limits = RoomLimits { ballast: 0, refuse_uploads_at: 100, keep_free: 0 };
         let room = Room::open(Arc::clone(&fs), data.clone(), limits, Arc::clone(&clock) as Arc<_>).unwrap();
         let day = Duration::from_secs(86_400);
         let uploads = Uploads::recover(OpenUploads {
@@ -192,7 +192,8 @@ fn a_killed_first_start_leaves_no_fan_out_directory_that_a_power_cut_takes() {
 fn a_killed_first_start_leaves_no_key_that_a_power_cut_takes() {
     let open = |disk: &SimDisk, signed| {
         let entropy: Arc<dyn Entropy> = Arc::new(RealEntropy);
-        identity::open(&*disk.file_system(), Path::new("/data"), &entropy, signed).map(|author| author.key()).ok()
+        let opened = identity::open(&*disk.file_system(), Path::new("/data"), &entropy, protocol::Timestamp(1), signed);
+        opened.map(|author| (author.key(), author.membership().grant)).ok()
     };
     // By now something may be signed with it.
     killed_first_starts(|disk| open(disk, false).is_some(), |second, cut| open(second, true) == open(cut, true));

@@ -221,6 +221,7 @@ impl Rebuild {
             | Published::NoProject
             | Published::NotHome(_)
             | Published::TooManyChildren
+            | Published::TagExists(_)
             | Published::OverQuota { .. } => {
                 self.report.incomplete += 1;
             }

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::away::Did;
+use super::guard::Guard;
 use super::link::{Aim, Origin, State, Tally};
 use super::machine::{Effect, Fault, Overlay};
 use super::message::{Message, Why};
 use super::passive::{Entry, Source};
-use super::{ALONE_EVERY, MAX_OTHERS, MAX_SHUFFLE};
+use super::slots::Kind;
+use super::{MAX_OTHERS, MAX_SHUFFLE};
 use crate::identity::NodeKey;
 use crate::roster::Roster;
 
@@ -21,6 +23,7 @@ impl Overlay {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Fault> {
         let Some(link) = self.links.get_mut(&peer) else { return Ok(()) };
+        let is_lan = link.kind == Kind::Lan;
         match (message, link.state) {
             (Message::Ask(_), State::Neighbour(_)) => effects.push(Effect::Send(peer, Message::Yes.encode())),
             // Each asked the other: both want it, and the question is the answer.
@@ -32,7 +35,9 @@ impl Overlay {
             (Message::Yes, State::Neighbour(_)) => {}
             (Message::No(others), State::Asking(aim)) => {
                 self.leave(&peer, effects);
-                let did = if aim == Aim::Audience { Did::RefusedAudience } else { Did::Refused };
+                // Those behind one uplink are few, and do not turn each other away for long.
+                let is_soon = aim == Aim::Audience || is_lan;
+                let did = if is_soon { Did::RefusedAudience } else { Did::Refused };
                 self.away.failed(peer, did, now, &mut self.draw);
                 self.audiences_at = Duration::ZERO;
                 self.hear(peer, others, roster);
@@ -89,13 +94,13 @@ impl Overlay {
             if tally.ordinary(&self.shares) <= self.shares.most {
                 return;
             }
-            let Some(out) = self.spare(&peer, &tally) else { return };
-            self.displace(&out, effects);
+            let Some(out) = self.spare(&peer, &tally, now) else { return };
+            self.turn_out(out, now, effects);
         }
     }
 
     /// A neighbour whose slot another needs more: lent to one that asked, lent to one that was chosen, or else asked.
-    fn spare(&mut self, newest: &NodeKey, tally: &Tally) -> Option<NodeKey> {
+    fn spare(&mut self, newest: &NodeKey, tally: &Tally, now: Duration) -> Option<NodeKey> {
         let shares = self.shares;
         let lent_asked = |kind: usize| tally.asked[kind] > shares.asked[kind];
         let lent_chosen =
@@ -106,14 +111,18 @@ impl Overlay {
                 .map(|(key, _)| *key)
                 .collect()
         };
-        let mut spare = pick(Origin::Asked, &lent_asked);
-        if spare.is_empty() {
-            spare = pick(Origin::Chosen, &lent_chosen);
+        let last = |from: &dyn Fn(usize) -> bool| self.door.last(pick(Origin::Asked, from).into_iter(), now);
+        if let Some(lent) = last(&lent_asked) {
+            return Some(lent);
         }
-        if spare.is_empty() {
-            spare = pick(Origin::Asked, &|_| true);
-        }
-        self.draw.one(&spare).copied()
+        let chosen = pick(Origin::Chosen, &lent_chosen);
+        if chosen.is_empty() { last(&|_| true) } else { self.draw.one(&chosen).copied() }
+    }
+
+    /// Takes the slot of one that asked, or was lent one; it does not have it back at once.
+    fn turn_out(&mut self, peer: NodeKey, now: Duration, effects: &mut Vec<Effect>) {
+        self.door.turn_away(peer, now);
+        self.displace(&peer, effects);
     }
 
     /// Takes the slot of a neighbour. One that is needed for an audience stays for that.
@@ -130,7 +139,9 @@ impl Overlay {
 
     /// A peer asks.
     fn asked(&mut self, peer: NodeKey, why: Why, now: Duration, roster: &dyn Roster, effects: &mut Vec<Effect>) {
-        let origin = match self.room_for(&peer, why, now, effects) {
+        // It had its chance not long ago; a slot that became free since is for others first.
+        let is_early = self.door.is_turned_away(&peer, now);
+        let origin = match !is_early && self.room_for(&peer, why, now, effects) {
             true => Some(Origin::Asked),
             false => {
                 (why == Why::Audience && self.has_room_for_member(&peer, roster)).then_some(Origin::AskedForAudience)
@@ -138,8 +149,13 @@ impl Overlay {
         };
         let answer = match origin {
             Some(_) => Message::Yes,
+            None if is_early => Message::No(Vec::new()),
             None => Message::No(self.sample(MAX_OTHERS, &peer)),
         };
+        let is_lan = self.links.get(&peer).is_some_and(|link| link.kind == Kind::Lan);
+        if origin.is_none() && !is_lan {
+            self.door.turn_away(peer, now);
+        }
         effects.push(Effect::Send(peer, answer.encode()));
         if let Some(origin) = origin {
             self.accept(peer, origin, now, effects);
@@ -156,27 +172,35 @@ impl Overlay {
         if why == Why::Audience {
             return false;
         }
-        let is_due = why == Why::Alone && self.alone_at.is_none_or(|at| now >= at + ALONE_EVERY);
         let has_share = tally.asked[kind] < shares.asked[kind]
             || shares.is_guarded && tally.of_kind(kind, &shares) < shares.plan[kind];
-        if !has_share && !is_due {
-            return false;
-        }
-        // Those beyond the share of their kind; for one alone also another of its own kind.
-        let out: Vec<NodeKey> = self
+        let kept = self.door.alone.filter(|key| self.has_asked(key));
+        // Those beyond the share of their kind; where its own has all it should have, others of the kind as well.
+        let slots: Vec<NodeKey> = self
             .neighbours()
-            .filter(|(_, held)| {
+            .filter(|(key, held)| {
                 let of = held.kind.index();
-                held.origin == Origin::Asked && (tally.asked[of] > shares.asked[of] || !has_share && of == kind)
+                let is_lent = tally.asked[of] > shares.asked[of];
+                held.origin == Origin::Asked && Some(**key) != kept && (is_lent || !has_share && of == kind)
             })
             .map(|(key, _)| *key)
             .collect();
-        let Some(out) = self.draw.one(&out).copied() else { return false };
-        if !has_share {
-            self.alone_at = Some(now);
+        let last = self.door.last(slots.into_iter(), now);
+        let mut out = last.filter(|last| has_share || self.door.precedes(peer, last, now));
+        if out.is_none() && why == Why::Alone && self.guards.has(Guard::Alone) {
+            out = kept.map_or(last, |kept| self.door.precedes_alone(peer, &kept, now).then_some(kept));
+            if out.is_some() {
+                self.door.alone = Some(*peer);
+            }
         }
-        self.displace(&out, effects);
+        let Some(out) = out else { return false };
+        self.turn_out(out, now, effects);
         true
+    }
+
+    fn has_asked(&self, peer: &NodeKey) -> bool {
+        let held = self.links.get(peer).and_then(|link| link.neighbour());
+        held.is_some_and(|held| held.origin == Origin::Asked)
     }
 
     fn has_room_for_member(&self, peer: &NodeKey, roster: &dyn Roster) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{MAX_AWAY, MAX_BACKOFF};
+use super::{MAX_AWAY, MAX_BACKOFF, TURNED_AWAY};
 use crate::draw::Draw;
 use crate::identity::NodeKey;
 
@@ -37,16 +37,21 @@ impl Away {
         let times = self.0.get(&peer).map_or(0, |entry| entry.times).saturating_add(1);
         let first = Duration::from_secs(match did {
             Did::Silent => 5,
-            Did::Refused | Did::RefusedAudience => 20,
-            Did::Fault => MAX_BACKOFF.as_secs(),
+            Did::RefusedAudience => 20,
+            Did::Refused | Did::Fault => MAX_BACKOFF.as_secs(),
         });
         let usual = first.saturating_mul(1 << (times - 1).min(8)).min(MAX_BACKOFF);
+        let wait = match did {
+            // Before that it would be refused unheard.
+            Did::Refused => TURNED_AWAY + draw.up_to(TURNED_AWAY / 2),
+            Did::Silent | Did::RefusedAudience | Did::Fault => draw.about(usual),
+        };
         if self.0.len() >= MAX_AWAY && !self.0.contains_key(&peer) {
             // The one that may be tried soonest is missed least.
             let soonest = self.0.iter().min_by_key(|(_, entry)| entry.until).map(|(peer, _)| *peer);
             soonest.map(|peer| self.0.remove(&peer));
         }
-        self.0.insert(peer, Entry { did, times, until: now + draw.about(usual) });
+        self.0.insert(peer, Entry { did, times, until: now + wait });
         times
     }
 

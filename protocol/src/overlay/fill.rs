@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::guard::Guard;
 use super::link::{Aim, Origin, Tally};
 use super::machine::{Effect, Overlay};
 use super::passive::{Entry, Source};
@@ -28,20 +29,29 @@ impl Overlay {
     fn candidate(&mut self, tally: &Tally, looks: &mut usize, now: Duration, roster: &dyn Roster) -> Option<NodeKey> {
         let wanted = Kind::ALL.map(|kind| tally.wants(kind.index(), &self.shares));
         let wants_any = tally.wants_any(&self.shares);
-        let wants = |kind: Kind| wanted[kind.index()] || !self.shares.is_guarded && wants_any;
+        let is_guarded = self.shares.is_guarded;
+        let wants = |kind: Kind| wanted[kind.index()] || !is_guarded && wants_any;
         let reserved = Kind::ALL.iter().any(|kind| wants(*kind));
         if !reserved && !wants_any {
             return None;
         }
         self.search.wake(now, roster, &mut self.draw);
-        // What peers name may be chosen with intent: now and then the roster alone is asked.
-        let by_roster = self.search.is_on() && self.draw.below(4) == 0;
-        for kind in Kind::ALL.into_iter().filter(|kind| wants(*kind) && !by_roster) {
+        // What peers name may be chosen with intent: every other one is drawn from the roster alone.
+        let by_roster = self.guards.has(Guard::Roster) && self.is_named_before;
+        if by_roster {
+            // Once: for a kind that is rare in the roster most draws are in vain.
+            self.is_named_before = false;
+            if let Some(peer) = self.drawn(&wanted, looks, now, roster) {
+                return Some(peer);
+            }
+        }
+        for kind in Kind::ALL.into_iter().filter(|kind| wants(*kind)) {
             let (links, away) = (&self.links, &self.away);
             let fits = |key: &NodeKey, held: &Entry| {
                 held.kind == kind && !held.is_metered && !links.contains_key(key) && away.may_try(key, now)
             };
             if let Some(peer) = self.passive.pick(&mut self.draw, fits) {
+                self.is_named_before = true;
                 return Some(peer);
             }
         }
@@ -57,19 +67,40 @@ impl Overlay {
             }
         }
         // Nobody of the kinds that are missing is known to be up: their slots are lent.
-        if wants_any && self.search.is_through { self.any(looks, now, roster) } else { None }
+        if wants_any && self.search.is_through { self.any(&wanted, looks, now, roster) } else { None }
     }
 
-    /// Anybody; one that pays for its traffic only when there is nobody else.
-    fn any(&mut self, looks: &mut usize, now: Duration, roster: &dyn Roster) -> Option<NodeKey> {
-        let mut metered = None;
-        for _ in 0..8.min(*looks) {
+    /// One of the kinds that are wanted, each as likely as any other.
+    fn drawn(&mut self, wanted: &[bool; 4], looks: &mut usize, now: Duration, roster: &dyn Roster) -> Option<NodeKey> {
+        for _ in 0..LOOKS_A_TICK / 2 {
+            *looks = looks.checked_sub(1)?;
             let Some(key) = roster.nth(self.draw.below(roster.count())) else { continue };
-            let Some((_, is_metered)) = self.judge(&key, roster).filter(|_| self.may_try(&key, now)) else { continue };
-            if !is_metered {
+            let Some((kind, is_metered)) = self.judge(&key, roster) else { continue };
+            if wanted[kind.index()] && !is_metered && self.may_try(&key, now) {
                 return Some(key);
             }
-            metered = Some(key);
+        }
+        None
+    }
+
+    /// Anybody, of a kind that is wanted where there is one; one that pays for its traffic only when there is nobody else.
+    fn any(&mut self, wanted: &[bool; 4], looks: &mut usize, now: Duration, roster: &dyn Roster) -> Option<NodeKey> {
+        let (mut metered, mut other) = (None, None);
+        for _ in 0..8.min(*looks) {
+            let Some(key) = roster.nth(self.draw.below(roster.count())) else { continue };
+            let Some((kind, is_metered)) = self.judge(&key, roster).filter(|_| self.may_try(&key, now)) else {
+                continue;
+            };
+            if is_metered {
+                metered = Some(key);
+            } else if wanted[kind.index()] {
+                return Some(key);
+            } else {
+                other = Some(key);
+            }
+        }
+        if other.is_some() {
+            return other;
         }
         *looks = looks.saturating_sub(8);
         let (links, away) = (&self.links, &self.away);

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::away::{Away, DialRate, Did};
+use super::door::Door;
+use super::guard::{Guard, Guards};
 use super::link::{Aim, Link, Neighbour, Origin, State, Tally};
 use super::message::{Message, Why};
 use super::passive::{Entry, Passive, Remembered, Source};
@@ -53,6 +55,7 @@ pub enum Fault {
 /// Who one site keeps connections with.
 #[derive(Debug)]
 pub struct Overlay {
+    pub(super) guards: Guards,
     pub(super) plan: Slots,
     pub(super) shares: Shares,
     pub(super) draw: Draw,
@@ -64,14 +67,15 @@ pub struct Overlay {
     pub(super) away: Away,
     pub(super) search: Search,
     pub(super) rate: DialRate,
+    /// Whether the peer tried last was one that others named.
+    pub(super) is_named_before: bool,
     recalled: Vec<Remembered>,
     remembered: Vec<Remembered>,
     remembered_at: Duration,
     links_changed: bool,
     shuffle_at: Duration,
     pub(super) improve_at: Duration,
-    /// When a site without neighbours was last let in for another.
-    pub(super) alone_at: Option<Duration>,
+    pub(super) door: Door,
     /// Members this site wants links with now, for its audiences.
     pub(super) held: BTreeSet<NodeKey>,
     pub(super) audiences_at: Duration,
@@ -85,14 +89,18 @@ impl Overlay {
     /// A site without connections. The seed must be random, secret and used for nothing else.
     #[must_use]
     pub fn new(plan: Slots, seed: [u8; 32]) -> Self {
-        Self::with(plan, Shares::new(plan), seed)
+        Self::guarded(plan, seed, Guards::default())
     }
 
-    fn with(plan: Slots, shares: Shares, seed: [u8; 32]) -> Self {
+    pub(super) fn guarded(plan: Slots, seed: [u8; 32], guards: Guards) -> Self {
+        let mut draw = Draw::new(seed);
+        let door = Door::new(&mut draw, guards.has(Guard::Lots));
+        let shares = Shares::new(plan, guards.has(Guard::Shares));
         Self {
+            guards,
             plan,
             shares,
-            draw: Draw::new(seed),
+            draw,
             here: None,
             started: false,
             links: BTreeMap::new(),
@@ -100,24 +108,19 @@ impl Overlay {
             away: Away::default(),
             search: Search::new(),
             rate: DialRate::new(plan.is_metered),
+            is_named_before: false,
             recalled: Vec::new(),
             remembered: Vec::new(),
             remembered_at: Duration::ZERO,
             links_changed: false,
             shuffle_at: Duration::ZERO,
             improve_at: Duration::ZERO,
-            alone_at: None,
+            door,
             held: BTreeSet::new(),
             audiences_at: Duration::ZERO,
             turn: 0,
             next_turn: None,
         }
-    }
-
-    /// A site that reserves nothing: for the test that shows what the reserves are for.
-    #[cfg(test)]
-    pub(super) fn unguarded(plan: Slots, seed: [u8; 32]) -> Self {
-        Self::with(plan, Shares::unguarded(plan), seed)
     }
 
     /// Takes what was persisted by [`Effect::Remember`] before a restart. To be called before anything else.
@@ -155,9 +158,9 @@ impl Overlay {
             return effects;
         };
         self.away.came(&peer);
-        let alone = self.neighbours().next().is_none();
+        let alone = self.is_alone(kind);
         let Some(link) = self.links.get_mut(&peer) else {
-            self.make_room(&mut effects);
+            self.make_room(now, &mut effects);
             self.links.insert(peer, Link::new(kind, is_metered, State::Waiting, now));
             return effects;
         };
@@ -286,6 +289,11 @@ impl Overlay {
         judge(self.here.as_ref()?, peer, roster)
     }
 
+    /// Whether this site lacks what one of this kind can mend: any neighbour, or one of another region.
+    fn is_alone(&self, kind: Kind) -> bool {
+        self.neighbours().all(|(_, held)| kind == Kind::Far && held.kind != Kind::Far)
+    }
+
     pub(super) fn tally(&self) -> Tally {
         Tally::of(self.links.values())
     }
@@ -308,7 +316,7 @@ impl Overlay {
             self.passive.remove(&peer);
             return;
         };
-        let alone = self.neighbours().next().is_none();
+        let alone = self.is_alone(kind);
         if let Some(link) = self.links.get_mut(&peer) {
             (link.state, link.since) = (State::Asking(aim), now);
             effects.push(ask(peer, aim, alone));
@@ -393,8 +401,8 @@ impl Overlay {
         }
     }
 
-    /// Of too many that wait, the oldest of the kind that has most goes.
-    fn make_room(&mut self, effects: &mut Vec<Effect>) {
+    /// Of too many that wait, the oldest that was turned away goes, or else the oldest of the kind that has most.
+    fn make_room(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let waiting = || self.links.iter().filter(|(_, link)| matches!(link.state, State::Waiting));
         if waiting().count() < MAX_WAITING {
             return;
@@ -403,8 +411,8 @@ impl Overlay {
         waiting().for_each(|(_, link)| counts[link.kind.index()] += 1);
         let most = counts.iter().max().copied().unwrap_or(0);
         let out = waiting()
-            .filter(|(_, link)| counts[link.kind.index()] == most)
-            .min_by_key(|(_, link)| link.since)
+            .filter(|(key, link)| self.door.is_turned_away(key, now) || counts[link.kind.index()] == most)
+            .min_by_key(|(key, link)| (!self.door.is_turned_away(key, now), link.since))
             .map(|(key, _)| *key);
         if let Some(out) = out {
             self.leave(&out, effects);

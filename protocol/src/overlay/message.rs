@@ -11,7 +11,7 @@ use crate::identity::NodeKey;
 pub(super) enum Why {
     /// It has a slot to fill.
     Slot,
-    /// The same, and it has no neighbour at all.
+    /// The same, and it has no neighbour at all, or none of another region and asks one of another.
     Alone,
     /// For an audience both are members of. Which one is not said: who asks is known, and what it may see.
     Audience,

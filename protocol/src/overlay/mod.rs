@@ -8,6 +8,12 @@
 //!   of peer, judged by its grant, and of each kind at least half are for peers this site chose itself. So neither one
 //!   captured node nor many of one kind can take all places of a site. What can't be filled is lent to others, and taken
 //!   back when it can.
+//! - Places for those that ask go by lot: each key has a secret rank at each site, and a better one takes the place of a
+//!   worse one. Who was refused or pushed out has no chance there for [`TURNED_AWAY`]. So the places of honest sites are
+//!   in proportion to how many they are, however often others ask. One place is kept for those that have no neighbour of
+//!   another region, with lots drawn anew each [`ALONE_STAY`]: who has no luck has another chance soon.
+//! - Of those this site tries, every other one is looked for in the roster, not among those that peers named; where a kind
+//!   is so rare there that a few looks do not find one, a named one is tried after all.
 //! - Of each narrow audience a site keeps its successor on the ring of members, and two members in all: what may travel
 //!   between members only reaches all of them. Those that don't fit the slots have extra ones, used in turn.
 //! - Whom to try next is known by the passive view, bounded for each kind and for each peer it was heard from, and by
@@ -23,7 +29,9 @@
 
 mod answer;
 mod away;
+mod door;
 mod fill;
+mod guard;
 mod link;
 mod machine;
 mod message;
@@ -85,8 +93,17 @@ pub const IMPROVE_EVERY: Duration = Duration::from_secs(5 * 60);
 /// A metered site shuffles and improves this many times more seldom.
 pub const METERED_SLOWER: u32 = 10;
 
-/// A site without neighbours may push out one that asked, this often at a site.
-pub const ALONE_EVERY: Duration = Duration::from_secs(60);
+/// How long a peer that was refused or pushed out is not let in; it does not ask before.
+pub const TURNED_AWAY: Duration = Duration::from_secs(10 * 60);
+
+/// Most peers turned away that are remembered.
+pub const MAX_TURNED_AWAY: usize = 256;
+
+/// How long the lots of those that ask for places are the same.
+pub const LOTS_STAY: Duration = Duration::from_secs(60 * 60);
+
+/// The same of the place for those without a neighbour, or without one of another region.
+pub const ALONE_STAY: Duration = Duration::from_secs(10 * 60);
 
 /// How long a link for an audience is kept before another audience has its turn.
 pub const AUDIENCE_STAY: Duration = Duration::from_secs(60);

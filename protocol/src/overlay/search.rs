@@ -64,10 +64,6 @@ impl Search {
         self.at = (self.at + self.step) % self.count.max(1);
         roster.nth(number)
     }
-
-    pub(super) const fn is_on(&self) -> bool {
-        self.left > 0
-    }
 }
 
 const fn divisor(mut a: usize, mut b: usize) -> usize {

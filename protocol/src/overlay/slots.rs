@@ -89,7 +89,7 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    pub(super) fn new(slots: Slots) -> Self {
+    pub(super) fn new(slots: Slots, is_guarded: bool) -> Self {
         let mut plan = [0; 4];
         for (kind, count) in [
             (Kind::Lan, slots.lan),
@@ -101,7 +101,7 @@ impl Shares {
         }
         let total: usize = plan.iter().sum();
         let most = if slots.is_metered { total } else { total + total / 2 };
-        let own = plan.map(|count: usize| count.div_ceil(2));
+        let mut own = plan.map(|count: usize| count.div_ceil(2));
         let mut asked = plan.map(|count| count / 2);
         // Where only one slot is planned it is this site's own; the room beyond the plan lets one in all the same.
         for kind in Kind::ALL.map(Kind::index) {
@@ -110,17 +110,14 @@ impl Shares {
                 asked[kind] = 1;
             }
         }
-        Self { plan, own, asked, total, most, audience: usize::from(slots.audience), is_guarded: true }
+        if !is_guarded {
+            (own, asked) = ([0; 4], [0; 4]);
+        }
+        Self { plan, own, asked, total, most, audience: usize::from(slots.audience), is_guarded }
     }
 
     /// How many this site chooses itself at the least, of whatever kind.
     pub(super) fn all_own(&self) -> usize {
         self.own.iter().sum()
-    }
-
-    /// Without reserves: for the test that shows what they are for.
-    #[cfg(test)]
-    pub(super) fn unguarded(slots: Slots) -> Self {
-        Self { own: [0; 4], asked: [0; 4], is_guarded: false, ..Self::new(slots) }
     }
 }

@@ -14,28 +14,32 @@ fn degrees(town: &Town) -> Vec<usize> {
 #[test]
 fn all_sites_reach_the_planned_degree_and_none_exceeds_its_bound() {
     for (regions_, each, seed) in [(5, 10, 1), (6, 50, 2), (1, 60, 3), (2, 25, 4)] {
-        let mut town = Town::new(regions(regions_, each), seed, true);
+        let mut town = Town::new(regions(regions_, each), seed);
         town.run(10 * MINUTE);
         let degrees = degrees(&town);
         println!("{regions_}x{each}: {:?}..{:?}", degrees.iter().min(), degrees.iter().max());
         assert!(degrees.iter().all(|degree| (8..=12).contains(degree)), "{degrees:?}");
         assert_eq!(parts(&town, &town.honest()), 1);
+        let mut short = 0;
         for site in town.honest() {
             let held = town.neighbours(site);
             let own = held.iter().filter(|(_, held)| held.origin == Origin::Chosen).count();
-            assert!(own >= 5, "{site} chose {own} of {}", held.len());
+            // One may have been pushed out just now by a better lot.
+            short += usize::from(own < 5);
+            assert!(own >= 4, "{site} chose {own} of {}", held.len());
             let tally = town.overlay(site).tally();
             let far = tally.own[Kind::Far.index()];
             assert!(regions_ == 1 || far >= 2, "{site} chose {far} far ones");
             assert!(held.iter().all(|(peer, _)| town.neighbours(*peer).iter().any(|(back, _)| *back == site)));
         }
+        assert!(short * 20 <= degrees.len(), "{short} are short of one");
         assert!(town.faults.is_empty(), "{:?}", town.faults);
     }
 }
 
 #[test]
 fn sites_behind_one_uplink_find_each_other_in_a_large_roster() {
-    let mut town = Town::new(regions(6, 50), 5, true);
+    let mut town = Town::new(regions(6, 50), 5);
     town.run(5 * MINUTE);
     for site in town.honest() {
         let uplink = town.book.places[site].uplink.clone();
@@ -49,7 +53,7 @@ fn sites_behind_one_uplink_find_each_other_in_a_large_roster() {
 #[test]
 fn a_small_mesh_is_fully_linked() {
     for count in 2..=9 {
-        let mut town = Town::new(vec![place("one"); count], 6, true);
+        let mut town = Town::new(vec![place("one"); count], 6);
         town.run(10 * MINUTE);
         assert_eq!(degrees(&town), vec![count - 1; count]);
     }
@@ -59,7 +63,7 @@ fn a_small_mesh_is_fully_linked() {
 fn metered_sites_keep_to_their_plan_and_are_left_in_peace() {
     let mut places = regions(4, 15);
     (0..60).filter(|n| n % 3 == 1).for_each(|n| places[n].is_metered = true);
-    let mut town = Town::new(places, 7, true);
+    let mut town = Town::new(places, 7);
     town.run(HOUR);
     for site in town.honest() {
         let held = town.neighbours(site);
@@ -78,7 +82,7 @@ fn metered_sites_keep_to_their_plan_and_are_left_in_peace() {
 
 #[test]
 fn the_mesh_stays_one_while_half_of_it_goes_and_comes() {
-    let mut town = Town::new(regions(4, 25), 8, true);
+    let mut town = Town::new(regions(4, 25), 8);
     for n in 0..6 {
         town.audience(&(0..100).filter(|site| site % 7 == n || site % 11 == n).collect::<Vec<_>>());
     }
@@ -106,7 +110,7 @@ fn the_mesh_stays_one_while_half_of_it_goes_and_comes() {
 
 #[test]
 fn regions_that_were_cut_off_join_again_within_a_quarter_of_an_hour() {
-    let mut town = Town::new(regions(4, 20), 9, true);
+    let mut town = Town::new(regions(4, 20), 9);
     town.audience(&(0..80).step_by(5).collect::<Vec<_>>());
     town.run(10 * MINUTE);
     town.cut.insert("r0".into());
@@ -131,7 +135,7 @@ fn regions_that_were_cut_off_join_again_within_a_quarter_of_an_hour() {
 
 #[test]
 fn members_of_each_audience_are_linked_also_when_there_are_more_than_links() {
-    let mut town = Town::new(regions(3, 20), 10, true);
+    let mut town = Town::new(regions(3, 20), 10);
     let mut audiences = Vec::new();
     for n in 0..30_usize {
         // Every site is in about ten, site 0 in all.
@@ -159,7 +163,7 @@ fn members_of_each_audience_are_linked_also_when_there_are_more_than_links() {
 
 #[test]
 fn a_revoked_neighbour_goes_at_once_and_stays_out() {
-    let mut town = Town::new(regions(2, 10), 11, true);
+    let mut town = Town::new(regions(2, 10), 11);
     town.run(5 * MINUTE);
     let out = town.neighbours(0)[0].0;
     town.book.revoked.insert(out);
@@ -173,7 +177,7 @@ fn a_revoked_neighbour_goes_at_once_and_stays_out() {
 
 #[test]
 fn a_restarted_site_comes_back_through_what_it_remembered() {
-    let mut town = Town::new(regions(6, 50), 12, true);
+    let mut town = Town::new(regions(6, 50), 12);
     town.run(30 * MINUTE);
     assert!(town.remembered[7].iter().filter(|known| known.met).count() >= 8);
     assert!(town.remembered[7].len() <= 2 * MAX_PASSIVE);
@@ -186,7 +190,7 @@ fn a_restarted_site_comes_back_through_what_it_remembered() {
 
 #[test]
 fn far_neighbours_are_exchanged_slowly() {
-    let mut town = Town::new(regions(4, 20), 13, true);
+    let mut town = Town::new(regions(4, 20), 13);
     town.run(15 * MINUTE);
     let chosen = |town: &Town, site| -> Vec<usize> {
         town.neighbours(site)
@@ -207,7 +211,7 @@ fn far_neighbours_are_exchanged_slowly() {
 fn a_site_that_idles_costs_little() {
     let mut places = regions(4, 15);
     (0..60).filter(|n| n % 5 == 1).for_each(|n| places[n].is_metered = true);
-    let mut town = Town::new(places, 14, true);
+    let mut town = Town::new(places, 14);
     town.run(HOUR);
     let before = (town.bytes.clone(), town.messages.clone(), town.dials.clone());
     town.run(HOUR);
@@ -230,7 +234,7 @@ fn a_site_that_idles_costs_little() {
 
 #[test]
 fn those_that_dial_each_other_at_once_are_neighbours_once() {
-    let mut town = Town::new(vec![place("one"); 2], 15, true);
+    let mut town = Town::new(vec![place("one"); 2], 15);
     town.run(Duration::from_secs(5));
     assert_eq!(degrees(&town), [1, 1]);
     assert_eq!(Tally::of(std::iter::empty()).open, 0);

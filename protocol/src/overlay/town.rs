@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::guard::Guards;
 use super::message::{Message, Why};
 use super::*;
 use crate::draw::Draw;
@@ -56,7 +57,7 @@ impl Roster for View<'_> {
 
 pub(super) enum Actor {
     Honest(Box<Overlay>),
-    /// Asks everybody all the time, says yes to everything, and knows nobody but its own.
+    /// Asks everybody each second, says yes to everything, and knows nobody but its own.
     Captured,
     Down,
 }
@@ -88,7 +89,7 @@ pub(super) struct Town {
     up: BTreeSet<(usize, usize)>,
     count: u64,
     slots: Vec<Slots>,
-    guarded: bool,
+    guards: Guards,
 }
 
 pub(super) fn place(region: &str) -> Place {
@@ -96,7 +97,11 @@ pub(super) fn place(region: &str) -> Place {
 }
 
 impl Town {
-    pub(super) fn new(places: Vec<Place>, seed: u8, guarded: bool) -> Self {
+    pub(super) fn new(places: Vec<Place>, seed: u8) -> Self {
+        Self::guarded(places, seed, Guards::default())
+    }
+
+    pub(super) fn guarded(places: Vec<Place>, seed: u8, guards: Guards) -> Self {
         let count = places.len();
         let keys: Vec<NodeKey> =
             (0..count).map(|n| NodeKey(*blake3::hash(&[&n.to_le_bytes()[..], &[seed]].concat()).as_bytes())).collect();
@@ -122,7 +127,7 @@ impl Town {
             up: BTreeSet::new(),
             count: 0,
             slots,
-            guarded,
+            guards,
         };
         (0..count).for_each(|site| town.rise(site));
         town
@@ -140,7 +145,7 @@ impl Town {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.draw.bits().to_le_bytes());
         let slots = self.slots[site];
-        let mut overlay = if self.guarded { Overlay::new(slots, seed) } else { Overlay::unguarded(slots, seed) };
+        let mut overlay = Overlay::guarded(slots, seed, self.guards);
         overlay.recall(self.remembered[site].clone());
         self.actors[site] = Actor::Honest(Box::new(overlay));
     }
@@ -208,11 +213,9 @@ impl Town {
             self.happen(event);
         }
         self.now = end;
-        let lost: Vec<_> = self
-            .connections
-            .keys()
-            .copied()
-            .collect::<Vec<_>>()
+        let is_calm = self.cut.is_empty() && self.loss == 0;
+        let all: Vec<_> = if is_calm { Vec::new() } else { self.connections.keys().copied().collect() };
+        let lost: Vec<_> = all
             .into_iter()
             .filter(|(a, b)| !self.can_reach(*a, *b) || self.loss > 0 && self.draw.below(self.loss) == 0)
             .collect();
@@ -227,8 +230,7 @@ impl Town {
                     let effects = overlay.tick(self.now, &View(&self.book, site));
                     self.carry_out(site, effects);
                 }
-                Actor::Captured if (self.now.as_secs() as usize + site).is_multiple_of(5) => self.pester(site),
-                Actor::Captured => {}
+                Actor::Captured => self.pester(site),
                 Actor::Down => {}
             }
         }
@@ -334,37 +336,64 @@ impl Town {
     }
 
     fn begin(&mut self, site: usize, peer: usize, initiated: bool) {
-        if matches!(self.actors[site], Actor::Captured) && initiated {
-            let why = if self.draw.below(2) == 0 { Why::Alone } else { Why::Slot };
-            self.send(site, peer, Message::Ask(why).encode());
-        } else {
-            let key = self.book.keys[peer];
-            self.with(site, |overlay, now, roster| overlay.connected(key, initiated, now, roster));
-        }
+        let key = self.book.keys[peer];
+        self.with(site, |overlay, now, roster| overlay.connected(key, initiated, now, roster));
     }
 
-    fn gang(&self) -> Vec<NodeKey> {
+    fn gang(&mut self) -> Vec<NodeKey> {
         let all = self.actors.iter().zip(&self.book.keys);
-        all.filter(|(actor, _)| matches!(actor, Actor::Captured)).map(|(_, key)| *key).take(MAX_SHUFFLE).collect()
+        let mut gang: Vec<NodeKey> =
+            all.filter(|(actor, _)| matches!(actor, Actor::Captured)).map(|(_, key)| *key).collect();
+        self.draw.shuffle(&mut gang, MAX_SHUFFLE);
+        gang.truncate(MAX_SHUFFLE);
+        gang
     }
 
+    /// What a captured site does each second. It speaks just as seldom as not to be shut out for a flood.
     fn pester(&mut self, site: usize) {
         for peer in 0..self.actors.len() {
-            let pair = (site.min(peer), site.max(peer));
-            if self.is_up(peer) && !self.connections.contains_key(&pair) && !self.dialling.contains(&(site, peer)) {
-                self.dial(site, peer);
-            } else if self.up.contains(&(peer, site)) && self.draw.below(4) == 0 {
-                self.send(site, peer, Message::Shuffle(self.gang()).encode());
+            if !self.is_up(peer) {
+                continue;
+            }
+            if !self.connections.contains_key(&(site.min(peer), site.max(peer))) {
+                self.knock(site, peer);
+            } else if self.draw.below(20) == 0 && self.up.contains(&(peer, site)) {
+                let gang = self.gang();
+                self.send(site, peer, Message::Shuffle(gang).encode());
             }
         }
+    }
+
+    /// Connects, asks, and mostly goes when refused; without a delay, as there are millions of these in a story.
+    fn knock(&mut self, site: usize, peer: usize) {
+        let key = self.book.keys[site];
+        let why = if self.draw.below(2) == 0 { Why::Alone } else { Why::Slot };
+        let goes = self.draw.below(16) > 0;
+        let Actor::Honest(overlay) = &mut self.actors[peer] else { return };
+        if goes && overlay.door.is_turned_away(&key, self.now) {
+            // It would be refused unheard, and nothing changed.
+            return;
+        }
+        let roster = View(&self.book, peer);
+        let mut effects = overlay.connected(key, false, self.now, &roster);
+        effects.extend(overlay.receive(key, &Message::Ask(why).encode(), self.now, &roster));
+        if goes && !effects.contains(&Effect::Up(key)) {
+            effects.extend(overlay.closed(key, self.now, &roster));
+        } else {
+            self.count += 1;
+            self.connections.insert((site.min(peer), site.max(peer)), self.count);
+        }
+        self.carry_out(peer, effects);
     }
 
     fn captured_hears(&mut self, site: usize, from: usize, bytes: &[u8]) {
         match Message::decode(bytes) {
             Some(Message::Ask(_)) => self.send(site, from, Message::Yes.encode()),
-            Some(Message::Shuffle(_)) => self.send(site, from, Message::Shuffled(self.gang()).encode()),
-            Some(Message::No(_)) => self.close(site, from),
-            Some(Message::Yes | Message::Shuffled(_)) | None => {}
+            Some(Message::Shuffle(_)) => {
+                let gang = self.gang();
+                self.send(site, from, Message::Shuffled(gang).encode());
+            }
+            Some(Message::Yes | Message::No(_) | Message::Shuffled(_)) | None => {}
         }
     }
 }

@@ -4,6 +4,7 @@
 //! record affects only nodes strictly below its author. Nothing here depends on the order of arrival, and no time of
 //! day decides whether a record counts (`mesh.md`, "Trust").
 
+mod charter;
 mod evaluate;
 mod standing;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use charter::GRANT_DAYS;
 pub use evaluate::{MAX_LEVEL, list_digest};
 pub use standing::{Bearing, Handshake};
 pub use value::{

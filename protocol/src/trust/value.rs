@@ -61,6 +61,20 @@ pub struct IdBlock {
     pub count: u32,
 }
 
+impl IdBlock {
+    /// Ids of one block: there are 2,048 blocks.
+    pub const SIZE: u32 = 1 << 20;
+
+    /// The first block: that of the site a mesh began with.
+    pub const LONE: Self = Self { first: 0, count: Self::SIZE };
+
+    /// Whether an id is one of these. 0 is none.
+    #[must_use]
+    pub const fn contains(&self, id: u32) -> bool {
+        id > 0 && id >= self.first && id - self.first < self.count && id <= i32::MAX.cast_unsigned()
+    }
+}
+
 /// A node or a grant ends, or ends in part. Several: the strictest holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocation {

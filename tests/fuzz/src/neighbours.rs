@@ -57,6 +57,19 @@ impl Held for One {
     }
 }
 
+/// The broadcast asks for what a neighbour names, whatever that looks like; what it says that it holds is looked at.
+fn announced(bytes: &[u8]) {
+    let secret = Short::of(&protocol::record::RecordId([0; 32]));
+    match broadcast::Message::decode(bytes) {
+        Ok(broadcast::Message::Announce { records, .. }) => {
+            assert!(!records.contains(&secret), "the secret was announced")
+        }
+        Ok(broadcast::Message::Push { sheets, .. }) => panic!("{} records came as a mere message", sheets.len()),
+        Ok(broadcast::Message::Want(_) | broadcast::Message::Prune(_) | broadcast::Message::Graft(_)) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
 /// A conversation, each message after its length in two bytes, with each machine in turn, while time goes by: nothing
 /// panics, what is asked for stays bounded, and the secret scope is not spoken of.
 pub fn neighbour(data: &[u8]) {
@@ -88,7 +101,7 @@ pub fn neighbour(data: &[u8]) {
         for effect in cast.receive(peer, message, &One, now, &sites).into_iter().chain(cast.tick(&One, now, &sites)) {
             match effect {
                 broadcast::Effect::Push { records, .. } => panic!("{records:?} were asked for without a right"),
-                broadcast::Effect::Send { bytes, .. } => said.push(bytes),
+                broadcast::Effect::Send { bytes, .. } => announced(&bytes),
                 broadcast::Effect::Deliver { parcels, .. } => assert!(!parcels.is_empty()),
                 broadcast::Effect::Pause { .. } | broadcast::Effect::Meet(_) | broadcast::Effect::Failed(..) => {}
             }
@@ -112,6 +125,6 @@ pub fn neighbour(data: &[u8]) {
     let (sets, bytes) = holdings.remembered();
     assert!(sets <= holdings::MAX_REMEMBERED && bytes <= holdings::MAX_BYTES);
     // The neighbour may have named the scope itself; this site does not even echo it.
-    let echoes = said.iter().any(|bytes| bytes.windows(8).any(|window| window == [0xa5; 8]));
+    let echoes = said.iter().any(|bytes| bytes.windows(32).any(|window| window == SECRET.0));
     assert!(!echoes, "the secret scope was named");
 }

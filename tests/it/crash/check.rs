@@ -195,6 +195,8 @@ impl Look<'_> {
     pub(super) fn at_audit_log(&self) -> Verdict {
         let dir = Path::new("/data/audit");
         let mut names: Vec<String> = self.fs.list(dir).map_err(text)?.into_iter().map(|entry| entry.name).collect();
+        // What a cut tore is put aside, and is no part of the log.
+        names.retain(|name| !name.contains(".torn-"));
         names.sort_unstable();
         let mut events: Vec<Entry> = Vec::new();
         for name in names {
@@ -210,13 +212,22 @@ impl Look<'_> {
             let (expected, found) = (at as u64 + 1, event.event.unwrap_or_default());
             unless(found == expected, || format!("event {found} stands where {expected} belongs"))?;
         }
+        let mut scopes = BTreeMap::new();
         let mut told = events.iter().filter(|event| event.act.request.starts_with("step ")).peekable();
         for step in &self.past.steps {
             let mut matching = 0;
             while let Some(event) = told.next_if(|event| *event.act.request == *step.request) {
                 matching += 1;
                 if let Some(what) = &step.event {
-                    unless(event.told == Told::of(what), || format!("the event of {} tells another thing", step.name))?;
+                    let told = Told { scope: None, ..event.told.clone() };
+                    unless(told == Told::of(what), || format!("the event of {} tells another thing", step.name))?;
+                    // Nobody deletes a project in this day: all that is told of one is told of the same scope.
+                    let known =
+                        event.told.project.clone().map(|project| *scopes.entry(project).or_insert(event.told.scope));
+                    let scope = event.told.scope;
+                    unless(scope.is_some() == known.is_some() && known.is_none_or(|known| known == scope), || {
+                        format!("the event of {} tells of another project of that name", step.name)
+                    })?;
                 }
             }
             let right = if step.promised_at(self.after) {

@@ -284,6 +284,7 @@ impl Worker<'_> {
             bytes,
             media_type: "application/vnd.oci.image.manifest.v1+json".parse().unwrap(),
             tags,
+            tags_are_new: false,
             blobs,
             optional_blobs: Vec::new(),
             children: Vec::new(),

@@ -151,12 +151,21 @@ impl<'a> Ask<'a> {
         ListQuery::read(&self.call.query()?)
     }
 
-    /// The body, read strictly.
+    /// The body, read strictly. Who sends it slowly may have lost what the route needs meanwhile: that is asked again.
+    /// What a permit in a project proves is asked again by the change itself.
     ///
     /// # Errors
-    /// 400, 413.
+    /// 400, 413; as [`Ask::open`].
     pub(crate) async fn read<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
-        error::body(&self.body.collect_short(error::MAX_BODY, "a request").await?)
+        let body = self.body.collect_short(error::MAX_BODY, "a request").await?;
+        let (gate, principal) = (self.call.gate(), &self.call.principal);
+        let again = match &self.access {
+            Access::Administrator(_) => gate.permit_administration(principal).map(Access::Administrator),
+            Access::System(permit) => gate.permit_system(principal, permit.permission()).map(Access::System),
+            Access::Open | Access::LoggedIn | Access::Project(_) => return error::body(&body),
+        };
+        self.access = again.map_err(|denied| refused(self.call, denied))?;
+        error::body(&body)
     }
 
     /// 201 with where the new thing is.

@@ -123,9 +123,13 @@ fn list(ask: &Ask<'_>) -> Result<Response, Error> {
 }
 
 async fn create(ask: &mut Ask<'_>) -> Result<Response, Error> {
-    let permit = ask.call.gate().permit_create_user(ask.principal());
-    let permit = permit.map_err(|denied| super::ask::refused(ask.call, denied))?;
+    let permit = |ask: &Ask<'_>| {
+        let permit = ask.call.gate().permit_create_user(ask.principal());
+        permit.map_err(|denied| super::ask::refused(ask.call, denied))
+    };
+    permit(ask)?;
     let asked: UserCreationReq = ask.read().await?;
+    let permit = permit(ask)?;
     let profile = profile(asked.email, asked.realname, asked.comment);
     let new = NewPerson { name: asked.username.unwrap_or_default(), profile, password: secret(asked.password) };
     let id = Box::pin(ask.call.registry().create_person(&permit, &new, asker(ask))).await?;
@@ -194,8 +198,9 @@ fn permissions(ask: &Ask<'_>) -> Result<Response, Error> {
 }
 
 async fn describe(ask: &mut Ask<'_>) -> Result<Response, Error> {
-    let permit = person(ask, Some(UPDATE))?;
+    person(ask, Some(UPDATE))?;
     let asked: UserProfile = ask.read().await?;
+    let permit = person(ask, Some(UPDATE))?;
     let profile = profile(asked.email, asked.realname, asked.comment);
     ask.call.registry().describe_person(&permit, &profile, &ask.call.id).await?;
     Ok(Ask::done())
@@ -210,15 +215,17 @@ async fn promote(ask: &mut Ask<'_>) -> Result<Response, Error> {
 }
 
 async fn disable(ask: &mut Ask<'_>) -> Result<Response, Error> {
-    let permit = person(ask, Some(UPDATE))?;
+    person(ask, Some(UPDATE))?;
     let asked: UserDisabledFlag = ask.read().await?;
+    let permit = person(ask, Some(UPDATE))?;
     ask.call.registry().set_disabled(&permit, asked.disabled, &ask.call.id).await?;
     Ok(Ask::done())
 }
 
 async fn password(ask: &mut Ask<'_>) -> Result<Response, Error> {
-    let permit = person(ask, None)?;
+    person(ask, None)?;
     let asked: PasswordReq = ask.read().await?;
+    let permit = person(ask, None)?;
     let old = asked.old_password.map(|old| Secret::new(old.reveal()));
     let password = NewPassword { old, new: secret(asked.new_password) };
     Box::pin(ask.call.registry().set_password(&permit, &password, asker(ask))).await?;

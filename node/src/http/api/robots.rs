@@ -284,8 +284,9 @@ async fn create(ask: &mut Ask<'_>) -> Result<Response, Error> {
 }
 
 async fn update(ask: &mut Ask<'_>) -> Result<Response, Error> {
-    let (permit, robot) = existing(ask, Verb::Update)?;
+    existing(ask, Verb::Update)?;
     let asked: RobotReq = ask.read().await?;
+    let (permit, robot) = existing(ask, Verb::Update)?;
     let full = ask.call.registry().directory().read(|book| full_name(book, &robot));
     if asked.name.is_some_and(|name| name != full) || asked.level.is_some_and(|said| said != level(&robot)) {
         return Err(error::bad_request("name and level of a robot stay as they are"));
@@ -302,8 +303,9 @@ async fn update(ask: &mut Ask<'_>) -> Result<Response, Error> {
 }
 
 async fn refresh(ask: &mut Ask<'_>) -> Result<Response, Error> {
-    let (permit, robot) = existing(ask, Verb::Update)?;
+    existing(ask, Verb::Update)?;
     let asked: RobotSecReq = ask.read().await?;
+    let (permit, robot) = existing(ask, Verb::Update)?;
     let chosen = asked.secret.filter(|secret| !secret.reveal().is_empty());
     let chosen = chosen.map(|secret| Secret::new(secret.reveal()));
     let (registry, auth) = (ask.call.registry(), ask.call.authenticator());

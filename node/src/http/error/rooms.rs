@@ -241,7 +241,9 @@ impl From<ManifestError> for Error {
             ManifestError::WrongSize { digest, claimed, actual } => Self::bad("MANIFEST_INVALID", error.to_string())
                 .detail(json!({ "digest": digest, "claimed": claimed, "actual": actual })),
             ManifestError::NoProject => Self::no_project(),
-            ManifestError::NotHome(_) => Self::new(StatusCode::CONFLICT, "CONFLICT", error.to_string()),
+            ManifestError::NotHome(_) | ManifestError::TagExists(_) => {
+                Self::new(StatusCode::CONFLICT, "CONFLICT", error.to_string())
+            }
             ManifestError::TooManyTags { .. } => {
                 Self::new(StatusCode::URI_TOO_LONG, "MANIFEST_INVALID", error.to_string())
             }
@@ -320,9 +322,10 @@ impl From<ShelfError> for Error {
     fn from(error: ShelfError) -> Self {
         let message = error.to_string();
         match error {
-            ShelfError::UnknownRepository | ShelfError::UnknownArtifact | ShelfError::UnknownTag => {
-                Self::absent("NOT_FOUND", message)
-            }
+            ShelfError::UnknownRepository
+            | ShelfError::UnknownArtifact
+            | ShelfError::UnknownTag
+            | ShelfError::Unreadable(_) => Self::absent("NOT_FOUND", message),
             ShelfError::TooLong { .. } | ShelfError::NoAddition(_) | ShelfError::TooMany { .. } => {
                 Self::bad("BAD_REQUEST", message)
             }

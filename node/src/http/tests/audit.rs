@@ -233,3 +233,32 @@ async fn a_purge_that_is_stopped_in_time_removes_nothing() {
     assert!(String::from_utf8_lossy(&log.body).to_lowercase().contains("stopped"), "{log:?}");
     assert_eq!(edge.admin("PUT", &at, "", b"").await.status, 200, "it is over: nothing to stop");
 }
+
+#[tokio::test]
+async fn a_project_made_again_shows_its_new_administrators_nothing_of_the_one_before() {
+    let edge = Edge::start().await;
+    let project = json!({ "project_name": "shop" }).to_string();
+    let make = async || edge.admin("POST", "/api/v2.0/projects", "", project.as_bytes()).await.status;
+    let log = async || {
+        edge.drain().await;
+        let log = edge.admin("GET", "/api/v2.0/projects/shop/auditlog-exts", "", b"").await;
+        let told = log.json().as_array().unwrap().clone();
+        told.iter().map(|one| format!("{} {}", one["operation"], one["resource"]).replace('"', "")).collect::<Vec<_>>()
+    };
+    assert_eq!(make().await, 201);
+    edge.push_blob("shop/secret-plan", b"x").await;
+    edge.send("DELETE", "/v2/shop/secret-plan/manifests/v1", "", b"").await;
+    assert_eq!(edge.admin("DELETE", "/v2/shop/secret-plan/manifests/v1", "", b"").await.status, 404);
+    let blob = protocol::Digest::sha256(b"x");
+    assert_eq!(edge.admin("DELETE", &format!("/v2/shop/secret-plan/blobs/{blob}"), "", b"").await.status, 202);
+    let first = log().await;
+    assert!(first.iter().any(|told| told.contains("secret-plan")), "{first:?}");
+    assert!(first.contains(&"create shop".into()), "{first:?}");
+    let gone = edge.admin("DELETE", "/api/v2.0/mesh/projects/shop", "", b"").await;
+    assert_eq!(gone.status, 200, "{gone:?}");
+    assert_eq!(make().await, 201);
+    assert_eq!(log().await, ["create shop"], "and not the end of the one before");
+    // Who asks of everything still finds both.
+    let all = edge.admin("GET", "/api/v2.0/auditlog-exts?q=resource=shop", "", b"").await.json();
+    assert_eq!(all.as_array().unwrap().len(), 3, "{all}");
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use protocol::Digest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::asking::{PILOT, basic_of};
 use super::{Answer, Edge, basic, quick};
 
 #[tokio::test]
@@ -111,4 +112,46 @@ async fn a_body_that_trickles_ends_its_request() {
     assert!(trickled(&edge, format!("POST /api/v2.0/projects {rest}\r\n{}\r\n", basic())).await);
     assert!(trickled(&edge, format!("PUT /v2/a/b/manifests/x {rest}\r\n{}\r\n", basic())).await);
     assert!(trickled(&edge, format!("PATCH {location} {rest}\r\n{}\r\n", basic())).await);
+}
+
+#[tokio::test]
+async fn who_lost_a_right_while_sending_a_body_does_nothing_by_it() {
+    let edge = Edge::start().await;
+    let ann = edge.enrol("ann").await;
+    let power = |is: bool| serde_json::json!({ "sysadmin_flag": is });
+    let of_ann = format!("/users/{ann}/sysadmin");
+    let robot = serde_json::json!({ "name": "spy", "level": "system", "duration": -1, "permissions": [
+        { "kind": "system", "namespace": "/", "access": [{ "resource": "user", "action": "list" }] },
+    ] });
+    let undelete = serde_json::json!({ "repository": "shop/app", "tag": "1" });
+    let label = serde_json::json!({ "name": "hers", "scope": "g" });
+    for (method, target, body, kept) in [
+        // For administrators, over the system, and one whose handler asks itself.
+        ("POST", "/api/v2.0/mesh/node/undelete", undelete, 404),
+        ("PUT", "/api/v2.0/configurations", serde_json::json!({ "session_timeout": 61 }), 200),
+        ("POST", "/api/v2.0/labels", label, 201),
+        ("POST", "/api/v2.0/robots", robot, 201),
+    ] {
+        for still in [false, true] {
+            assert_eq!(edge.order("PUT", &of_ann, power(true)).await.status, 200);
+            let body = body.to_string();
+            let (head, length) = (basic_of("ann", PILOT), body.len());
+            let request = format!(
+                "{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n\
+                 Content-Length: {length}\r\n{head}\r\n"
+            );
+            let mut stream = edge.connect().await;
+            stream.write_all(request.as_bytes()).await.unwrap();
+            // She is let in by now: the body is asked for.
+            let mut go = [0; 25];
+            stream.read_exact(&mut go).await.unwrap();
+            assert_eq!(&go, b"HTTP/1.1 100 Continue\r\n\r\n");
+            assert_eq!(edge.order("PUT", &of_ann, power(still)).await.status, 200);
+            stream.write_all(body.as_bytes()).await.unwrap();
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).await.unwrap();
+            let status = Answer::read(&bytes).status;
+            assert_eq!(status, if still { kept } else { 403 }, "{method} {target} {still}");
+        }
+    }
 }

@@ -76,7 +76,7 @@ fn upkeep(store: &Arc<Store>, meta: Arc<RedbMeta>, dir: &Scratch, scope: &Scope)
     let (clock, fs): (Arc<dyn Clock>, Arc<dyn FileSystem>) = (Arc::new(RealClock::new()), Arc::new(RealDisk));
     let snapshots = Snapshots { meta, fs: Arc::clone(&fs), dir: dir.path("snapshots"), kept: 3, scope: scope.clone() };
     fs.create_dir_all(&snapshots.dir).unwrap();
-    let limits = RoomLimits { ballast: 0, refuse_uploads_at: 99, keep_free: 1 << 20 };
+    let limits = RoomLimits { ballast: 0, refuse_uploads_at: 100, keep_free: 0 };
     let room = Room::open(fs, dir.root().into(), limits, Arc::clone(&clock)).unwrap();
     let (store, data) = (Arc::clone(store), dir.root().display().to_string());
     let audit = audit(&store, dir, scope);

@@ -1,6 +1,14 @@
 //! Sessions of browsers: how they begin, what a page of another site can't do with them, and how they end.
 
+use std::sync::Arc;
+
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::{Answer, Edge, PASSWORD, basic};
+use crate::config::{Config, Tls};
+use crate::world::scratch::Scratch;
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 
@@ -89,4 +97,49 @@ async fn the_audit_log_tells_who_came_by_the_form_who_failed_and_who_left() {
     let admin = |operation: &str, done| ("admin".to_owned(), operation.to_owned(), done);
     let want = [admin("logout", true), admin("login", false), admin("login", true)];
     assert_eq!(told(&edge).await, want, "who left already does not leave again");
+}
+
+/// A certificate for `localhost` that is its own authority, good until 2126, and the key that goes with it: for tests alone.
+const CERTIFICATE: &[u8] = include_bytes!("tls/certificate.pem");
+const KEY: &[u8] = include_bytes!("tls/key.pem");
+
+/// Sends a request over TLS and reads to the end of the connection.
+async fn over_tls(edge: &Edge, request: &str) -> Answer {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(CERTIFICATE).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let client = client.with_root_certificates(roots).with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+    let mut stream = connector.connect(name, edge.connect().await).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    // Whether the end is said in TLS's own words or not does not matter here.
+    let _ = stream.read_to_end(&mut bytes).await;
+    Answer::read(&bytes)
+}
+
+#[tokio::test]
+async fn the_cookie_of_a_session_is_secure_over_tls_and_not_over_plain_loopback() {
+    let dir = Scratch::new();
+    let (cert, key) = (dir.path("certificate.pem"), dir.path("key.pem"));
+    std::fs::write(&cert, CERTIFICATE).unwrap();
+    std::fs::write(&key, KEY).unwrap();
+    let mut config = Config::default();
+    config.http.tls = Some(Tls { cert, key });
+    let edge = Edge::with(config).await;
+    let form = format!("principal=admin&password={}", PASSWORD.replace(' ', "+"));
+    let length = form.len();
+    let head =
+        format!("POST /c/login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n");
+    let answer = over_tls(&edge, &format!("{head}{FORM}\r\n{form}")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let attributes = |answer: &Answer| -> Vec<String> {
+        answer.header("set-cookie").unwrap().split("; ").skip(1).map(str::to_owned).collect()
+    };
+    assert!(attributes(&answer).contains(&"Secure".to_owned()), "{answer:?}");
+    let plain = log_in(&Edge::start().await, "", PASSWORD).await;
+    assert_eq!(plain.status, 200);
+    assert!(!attributes(&plain).contains(&"Secure".to_owned()), "no browser would send it back: {plain:?}");
 }

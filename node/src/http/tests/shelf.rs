@@ -398,3 +398,67 @@ async fn the_catalog_shows_what_one_may_pull_in_full_pages() {
     let everything = edge.admin("GET", "/v2/_catalog", "", b"").await.json();
     assert_eq!(everything["repositories"].as_array().unwrap().len(), 7);
 }
+
+#[tokio::test]
+async fn a_chart_shows_its_values_its_readme_and_what_it_needs() {
+    let edge = Edge::start().await;
+    let files: [(&str, &[u8]); 3] =
+        [("shop/Chart.yaml", b"name: shop"), ("shop/values.yaml", b"replicas: 2\n"), ("shop/README.md", b"# Shop")];
+    let chart = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+    let needed = json!([{ "name": "till", "version": "1.2.3", "repository": "oci://example.org/charts" }]);
+    let push = async |tag: &str, archive: Vec<u8>| {
+        let config = json!({ "name": "shop", "version": "0.1.0", "dependencies": needed }).to_string();
+        let config_digest = edge.push_blob("open/charts/shop", config.as_bytes()).await;
+        let layer = edge.push_blob("open/charts/shop", &archive).await;
+        let body = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST,
+            "config": { "mediaType": "application/vnd.cncf.helm.config.v1+json", "digest": config_digest, "size": config.len() },
+            "layers": [{ "mediaType": chart, "digest": layer, "size": archive.len() }],
+        });
+        edge.put_manifest("open/charts/shop", Some(tag), MANIFEST, &body).await
+    };
+    push("0.1.0", crate::registry::chart::tests::packed(&files)).await;
+    let at = "/projects/open/repositories/charts%252Fshop/artifacts";
+    let shown = edge.get(&format!("{at}/0.1.0")).await.json();
+    assert_eq!((&shown["type"], &shown["extra_attrs"]["version"]), (&json!("CHART"), &json!("0.1.0")));
+    for (addition, kind, body) in [
+        ("values.yaml", "text/plain; charset=utf-8", "replicas: 2\n".to_owned()),
+        ("readme.md", "text/markdown; charset=utf-8", "# Shop".to_owned()),
+        ("dependencies", "application/json; charset=utf-8", needed.to_string()),
+    ] {
+        let href = shown["addition_links"][addition]["href"].as_str().unwrap();
+        let got = edge.admin("GET", href, "", b"").await;
+        assert_eq!((got.status, got.header("content-type")), (200, Some(kind)), "{got:?}");
+        assert_eq!(String::from_utf8(got.body).unwrap(), body);
+    }
+    assert_eq!(shown["addition_links"].as_object().unwrap().len(), 3);
+    assert_eq!(edge.get(&format!("{at}/0.1.0/additions/build_history")).await.status, 400);
+    assert_eq!(edge.get(&format!("{at}/0.1.0/additions/files")).await.status, 400);
+    // What is no archive is nobody's fault of ours.
+    push("0.2.0", b"no archive".to_vec()).await;
+    assert_eq!(edge.get(&format!("{at}/0.2.0/additions/values.yaml")).await.status, 404);
+    assert_eq!(edge.get(&format!("{at}/0.2.0/additions/dependencies")).await.status, 200);
+    // One without the file has an empty one, as Harbor says it.
+    push("0.3.0", crate::registry::chart::tests::packed(&files[..1])).await;
+    let empty = edge.get(&format!("{at}/0.3.0/additions/readme.md")).await;
+    assert_eq!((empty.status, empty.body.len()), (200, 0));
+}
+
+#[tokio::test]
+async fn of_those_who_make_a_tag_at_once_one_makes_it() {
+    let edge = Edge::start().await;
+    let digests =
+        [edge.push_image("open/app", Some("a"), "a").await, edge.push_image("open/app", Some("b"), "b").await];
+    for round in 0..20 {
+        let make = |digest: Digest| {
+            let target = format!("/projects/open/repositories/app/artifacts/{digest}/tags");
+            let body = json!({ "name": format!("v{round}") });
+            let edge = &edge;
+            async move { edge.status("POST", &target, &body).await }
+        };
+        let (one, two, three) = tokio::join!(make(digests[0]), make(digests[1]), make(digests[0]));
+        let mut made = [one, two, three];
+        made.sort_unstable();
+        assert_eq!(made, [201, 409, 409], "round {round}");
+    }
+}

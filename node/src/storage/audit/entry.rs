@@ -7,7 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use protocol::ProjectName;
-use serde::{Deserialize, Serialize};
+use protocol::record::{RecordId, ScopeId};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::words::{EventType, Resource};
@@ -105,6 +106,9 @@ pub struct Told {
     /// The project it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<ProjectName>,
+    /// The scope of that project: by it, and not by the name, it is known whose it is. Entries of earlier builds have none.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "scope_as_text")]
+    pub scope: Option<ScopeId>,
     /// How it ended.
     pub outcome: Outcome,
     /// What it was.
@@ -115,18 +119,45 @@ pub struct Told {
     pub after: Option<Value>,
 }
 
+mod scope_as_text {
+    use super::{Deserialize, Deserializer, RecordId, ScopeId, Serializer};
+
+    #[expect(clippy::ref_option, reason = "so serde calls it")]
+    pub(super) fn serialize<S: Serializer>(scope: &Option<ScopeId>, serializer: S) -> Result<S::Ok, S::Error> {
+        match scope {
+            Some(scope) => serializer.collect_str(scope),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ScopeId>, D::Error> {
+        // Hashes are written alike, whatever they name.
+        let read = |text: String| text.parse().map(|RecordId(hash)| ScopeId(hash)).map_err(serde::de::Error::custom);
+        Option::<String>::deserialize(deserializer)?.map(read).transpose()
+    }
+}
+
 impl Told {
     /// Something done, without values.
     #[must_use]
     pub fn done(operation: Operation, kind: Resource, resource: impl Into<String>) -> Self {
         let resource = short(resource.into());
-        Self { operation, kind, resource, project: None, outcome: Outcome::Done, before: None, after: None }
+        Self {
+            operation,
+            kind,
+            resource,
+            project: None,
+            scope: None,
+            outcome: Outcome::Done,
+            before: None,
+            after: None,
+        }
     }
 
     /// The same, in a project.
     #[must_use]
-    pub fn within(self, project: ProjectName) -> Self {
-        Self { project: Some(project), ..self }
+    pub fn within(self, project: ProjectName, scope: Option<ScopeId>) -> Self {
+        Self { project: Some(project), scope, ..self }
     }
 
     /// The same, refused with a short code.
@@ -141,7 +172,8 @@ impl Told {
         let here = |project: &str, told: Self| Self { project: project.parse().ok(), ..told };
         match what {
             What::ProjectCreated { project, public } => {
-                let told = Self::done(Operation::Create, Resource::Project, project.as_str()).within(project.clone());
+                let told = Self::done(Operation::Create, Resource::Project, project.as_str());
+                let told = here(project.as_str(), told);
                 Self { after: Some(serde_json::json!({ "public": public })), ..told }
             }
             What::ManifestPushed { repository, digest, tags } => {
@@ -309,7 +341,8 @@ impl Entry {
     /// The entry of an event of the store.
     #[must_use]
     pub fn of(seq: u64, event: &Event) -> Self {
-        Self::new(seq, Some(event.seq), Draft { act: event.act.clone(), told: Told::of(&event.what) })
+        let told = Told { scope: event.scope, ..Told::of(&event.what) };
+        Self::new(seq, Some(event.seq), Draft { act: event.act.clone(), told })
     }
 
     /// Writes the line and sets the chain value, which follows `before`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::Timestamp;
+use protocol::record::ScopeId;
 use protocol::seam::{Clock, FileSystem};
 
 use super::entry::{Draft, Entry, Told};
@@ -24,6 +25,10 @@ const MOST: Duration = Duration::from_millis(50);
 /// Asked of each kind.
 const ASKED: u64 = 400;
 
+fn scope_of(project: &str) -> ScopeId {
+    ScopeId(*blake3::hash(project.as_bytes()).as_bytes())
+}
+
 fn entry(n: u64) -> Entry {
     let kinds = [
         (Operation::Pull, Resource::Artifact),
@@ -34,7 +39,7 @@ fn entry(n: u64) -> Entry {
     let project = format!("project-{}", n * 7919 % PROJECTS);
     let mut told = Told::done(operation, kind, format!("{project}/app:{}", n % 1000));
     if kind == Resource::Artifact {
-        told = told.within(project.parse().unwrap());
+        told = told.within(project.parse().unwrap(), Some(scope_of(&project)));
     } else if n.is_multiple_of(5) {
         told = told.refused("UNAUTHORIZED");
     }
@@ -82,7 +87,7 @@ fn questions_to_a_million_entries() {
     };
     let first = |_: u64| 0;
     let all = |_: u64| Filter::default();
-    let project = |n: u64| vec![format!("project-{}", n % PROJECTS).parse().unwrap()];
+    let project = |n: u64| vec![scope_of(&format!("project-{}", n % PROJECTS))];
     let user = |n: u64| Some(Text::Exactly(format!("user-{}", n % USERS)));
     ask("first page", &all, &first);
     ask("any page", &all, &|n| n * 104_729 % (ENTRIES - 20));

@@ -37,7 +37,7 @@ async fn make(meta: &MemoryMeta, name: &str) {
 }
 
 fn pull(n: u64) -> Draft {
-    let told = Told::done(Operation::Pull, Resource::Artifact, format!("p/a:{n}")).within("p".parse().unwrap());
+    let told = Told::done(Operation::Pull, Resource::Artifact, format!("p/a:{n}")).within("p".parse().unwrap(), None);
     Draft { act: act("bob", n), told }
 }
 

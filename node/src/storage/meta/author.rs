@@ -1,8 +1,8 @@
 //! What this node says: records made, placed and signed, the same way for every engine.
 //!
 //! An engine keeps the [`Pen`] with its rows and puts it down in the transaction that keeps what it wrote: a place or a
-//! time is durable exactly when the record that has it is, so a crash gives none out twice. A lone node is the root of
-//! its own mesh and writes under no grant.
+//! time is durable exactly when the record that has it is, so a crash gives none out twice. A node writes under the grant
+//! its membership names; what proves that grant is in the store before anything is written under it.
 
 use std::sync::Arc;
 
@@ -11,10 +11,11 @@ use protocol::canonical;
 use protocol::identity::{NodeKey, NodeSecret};
 use protocol::record::value::{self, BlobClaim, Life, MAX_CHILDREN, Pushed, Settings, Tagged};
 use protocol::record::{
-    Draft, HybridClock, HybridTime, Incarnation, MAX_ACTOR, MAX_PREV, MAX_VALUE, Malformed, MeshId, Position,
+    Draft, Held, HybridClock, HybridTime, Incarnation, MAX_ACTOR, MAX_PREV, MAX_VALUE, Malformed, MeshId, Position,
     RaiseBound, Record, RecordId, ScopeId,
 };
 use protocol::seam::Entropy;
+use protocol::trust::{IdBlock, Trust};
 use protocol::view::Topic;
 use serde::{Deserialize, Serialize};
 
@@ -23,11 +24,41 @@ use super::{Act, Project, PublishManifest};
 /// Bytes of a blob's claim: two hashes of up to 64 and 32 bytes, lengths and the like.
 const CLAIM: usize = 64 + 32 + 16;
 
-/// Who writes: the node's key, and where its random numbers come from. Cheap to clone.
+/// Who writes: the node's key, the mesh it is in, and where its random numbers come from. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Author {
     secret: NodeSecret,
+    membership: Arc<Membership>,
     entropy: Arc<dyn Entropy>,
+}
+
+/// The mesh a node is in, and by what right.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    /// The key all trust begins at.
+    pub root: NodeKey,
+    /// The grant it writes under; [`RecordId::NONE`] for the root itself.
+    pub grant: RecordId,
+    /// The grants that prove it, from the root's downward, its own last.
+    pub chain: Vec<Held>,
+}
+
+impl Membership {
+    /// By a chain of grants; `None` when it is empty.
+    #[must_use]
+    pub fn by(root: NodeKey, chain: Vec<Held>) -> Option<Self> {
+        let grant = chain.last()?.record.id();
+        Some(Self { root, grant, chain })
+    }
+
+    /// The numeric ids this node gives out.
+    #[must_use]
+    pub fn ids(&self) -> IdBlock {
+        if self.grant == RecordId::NONE {
+            return IdBlock::LONE;
+        }
+        Trust::evaluate(self.root, &self.chain).ids(&self.grant)
+    }
 }
 
 /// Where the author's hand is.
@@ -42,10 +73,17 @@ pub(super) struct Pen {
 }
 
 impl Author {
-    /// The holder of a key.
+    /// A member of a mesh.
     #[must_use]
-    pub fn new(secret: NodeSecret, entropy: Arc<dyn Entropy>) -> Self {
-        Self { secret, entropy }
+    pub fn new(secret: NodeSecret, membership: Membership, entropy: Arc<dyn Entropy>) -> Self {
+        Self { secret, membership: Arc::new(membership), entropy }
+    }
+
+    /// The holder of a root key.
+    #[must_use]
+    pub fn root(secret: NodeSecret, entropy: Arc<dyn Entropy>) -> Self {
+        let membership = Membership { root: secret.key(), grant: RecordId::NONE, chain: Vec::new() };
+        Self::new(secret, membership, entropy)
     }
 
     /// The name it signs under.
@@ -54,10 +92,16 @@ impl Author {
         self.secret.key()
     }
 
-    /// Its mesh: a lone node is the root of its own.
+    /// Where it belongs.
+    #[must_use]
+    pub const fn membership(&self) -> &Arc<Membership> {
+        &self.membership
+    }
+
+    /// Its mesh.
     #[must_use]
     pub fn mesh(&self) -> MeshId {
-        MeshId::of(&self.key())
+        MeshId::of(&self.membership.root)
     }
 
     fn random<const N: usize>(&self) -> [u8; N] {
@@ -102,7 +146,7 @@ impl Author {
             key: topic.key,
             value,
             position: Position { incarnation: pen.incarnation, seq },
-            grant: RecordId::NONE,
+            grant: self.membership.grant,
             actor: shortened(&act.actor),
             prev,
         };

@@ -65,7 +65,7 @@ struct Checking<'a> {
 /// # Errors
 /// [`MetaError`] when something can't be read.
 pub async fn rows_follow_records(meta: &dyn MetaStore) -> Result<Report, MetaError> {
-    let trust = Trust::evaluate(meta.author(), []);
+    let trust = Trust::evaluate(meta.membership().root, []);
     let mut checking = Checking {
         meta,
         trust,
@@ -87,17 +87,21 @@ pub async fn rows_follow_records(meta: &dyn MetaStore) -> Result<Report, MetaErr
 impl Checking<'_> {
     /// Reads what bears on trust.
     async fn trust(&mut self) -> Result<(), MetaError> {
-        let (mut acts, mut after, mut lives) = (Vec::new(), None, BTreeSet::new());
+        let (mut acts, mut after, mut lives, mut others) = (Vec::new(), None, BTreeSet::new(), false);
         loop {
             let Listing { items, more } = self.meta.records(after, PAGE).await?;
             after = items.last().map(RecordAt::of);
             let life = |held: &Held| held.record.body().map(|body| (held.record.author(), body.position.incarnation));
-            lives.extend(items.iter().map(life));
+            // What let this node in does not make it one of several.
+            let membership = self.meta.membership();
+            let own = |held: &Held| membership.chain.iter().any(|known| known.record.id() == held.record.id());
+            lives.extend(items.iter().filter(|held| !own(held)).map(life));
             let is_act = |held: &Held| self.trust.bearing(&held.record, held.value.as_deref()) != Bearing::None;
+            others |= items.iter().any(|held| is_act(held) && !own(held));
             acts.extend(items.into_iter().filter(is_act));
             if !more {
-                self.alone = acts.is_empty() && lives.len() < 2;
-                self.trust = Trust::evaluate(self.meta.author(), &acts);
+                self.alone = !others && lives.len() < 2;
+                self.trust = Trust::evaluate(self.meta.membership().root, &acts);
                 return Ok(());
             }
         }

@@ -101,6 +101,7 @@ pub(in crate::storage) fn manifest(repo: &str, name: &str) -> PublishManifest {
         bytes,
         media_type: "application/vnd.oci.image.manifest.v1+json".parse().unwrap(),
         tags: Vec::new(),
+        tags_are_new: false,
         blobs: Vec::new(),
         optional_blobs: Vec::new(),
         children: Vec::new(),

@@ -1,5 +1,6 @@
 //! Events: what happened, in the order of its commit. Owns no state; the engines keep them in their outbox.
 
+use protocol::record::ScopeId;
 use protocol::{Digest, ProjectName, RepositoryName, Tag};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,27 @@ pub struct Event {
     pub act: Act,
     /// What.
     pub what: What,
+    /// The scope of its project then: one made again under the name has another. `None`: of no project.
+    pub scope: Option<ScopeId>,
+}
+
+impl What {
+    /// The project it belongs to.
+    #[must_use]
+    pub fn project(&self) -> Option<ProjectName> {
+        match self {
+            Self::ProjectCreated { project, .. } => Some(project.clone()),
+            Self::ManifestPushed { repository, .. }
+            | Self::TagDeleted { repository, .. }
+            | Self::ManifestDeleted { repository, .. }
+            | Self::BlobUnlinked { repository, .. }
+            | Self::TagDecided { repository, .. }
+            | Self::RepositoryDescribed { repository }
+            | Self::RepositoryDeleted { repository, .. } => Some(repository.project()),
+            Self::Governed(governed) => governed.project.clone(),
+            Self::BlobQuarantined { .. } | Self::ConflictSettled { .. } => None,
+        }
+    }
 }
 
 /// What an [`Event`] tells.

@@ -64,6 +64,8 @@ pub struct PublishManifest {
     pub media_type: MediaType,
     /// Tags that shall name it from now on.
     pub tags: Vec<Tag>,
+    /// Whether none of these may name anything yet.
+    pub tags_are_new: bool,
     /// Blobs that must be linked in this repository, and are pinned by it.
     pub blobs: Vec<Needed>,
     /// Blobs that are not missed when they are not here (non-distributable layers), and pinned whenever they come.
@@ -105,6 +107,7 @@ impl PublishManifest {
             root: protocol::tree::root_of(&bytes),
             media_type: parsed.kind().media_type(),
             tags: Vec::new(),
+            tags_are_new: false,
             blobs: required.iter().map(|blob| Needed { digest: blob.digest, size: blob.size }).collect(),
             optional_blobs: optional.iter().map(|blob| blob.digest).collect(),
             children: parsed.children().iter().map(|child| child.digest).collect(),
@@ -150,6 +153,8 @@ pub enum Published {
     NotHome(String),
     /// It names more manifests than a record has room for ([`protocol::record::value::MAX_CHILDREN`]). Nothing was written.
     TooManyChildren,
+    /// A tag that had to be new names something. Nothing was written.
+    TagExists(Tag),
     /// The project would use more than its quota. Nothing was written.
     OverQuota {
         /// Bytes it uses.

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
 use protocol::{Reference, RepositoryName, Timestamp};
 
 use super::{flag, lists, reference, repository, show};
@@ -14,7 +16,7 @@ use crate::http::api::model::content::LabelReq;
 use crate::http::api::q::{Field, Filter, ListQuery, Pattern, SortKey};
 use crate::http::error::Error;
 use crate::policy::{Permission, Resource, Verb};
-use crate::registry::{Candidate, LIST_ARTIFACTS, PULL, ShelfError, Source, Survey, With};
+use crate::registry::{Candidate, ChartPart, LIST_ARTIFACTS, PULL, ShelfError, Source, Survey, With};
 
 const SEE_PROJECT: Permission = Permission::new(Resource::Project, Verb::Read);
 
@@ -306,11 +308,16 @@ pub(super) async fn addition(ask: &Ask<'_>) -> Result<Response, Error> {
         let history = registry.build_history(permit, &name, &reference).await?;
         return Ask::json(&history);
     }
-    let described = registry.described(permit, &name, &reference).await?;
-    match (described.kind.as_str(), addition) {
-        ("CHART", "values.yaml" | "readme.md" | "dependencies") => {
-            Err(error::not_found("this addition of the chart was not unpacked:"))
-        }
-        _ => Err(ShelfError::NoAddition(described.kind).into()),
-    }
+    let Some(part) = ChartPart::named(addition) else {
+        let described = registry.described(permit, &name, &reference).await?;
+        return Err(ShelfError::NoAddition(described.kind).into());
+    };
+    let mut response = Ask::text(registry.chart_part(permit, &name, &reference, part).await?);
+    let content_type = match part {
+        ChartPart::Values => "text/plain; charset=utf-8",
+        ChartPart::Readme => "text/markdown; charset=utf-8",
+        ChartPart::Dependencies => "application/json; charset=utf-8",
+    };
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    Ok(response)
 }

@@ -6,7 +6,7 @@ use crate::directory::Book;
 use crate::http::api::model::content::{Accessory, AdditionLink, Artifact, Platform, Reference, Repository, Tag};
 use crate::http::api::model::{Time, number, time};
 use crate::http::api::projects::show_label as label;
-use crate::registry::{self, accessory_kind};
+use crate::registry::{self, ChartPart, accessory_kind};
 use crate::storage::meta::{ArtifactView, RepositoryView, TagView};
 
 /// A time, or never.
@@ -61,12 +61,16 @@ pub(super) fn accessory(repository: &str, subject: &ArtifactView, view: &Artifac
 pub(super) fn artifact(book: &Book, artifact: registry::Artifact) -> Artifact {
     let registry::Artifact { view, repository, tags, described, accessories, labels } = artifact;
     let name = repository.name.to_string();
-    let link = described.is_image().then(|| {
+    let additions = match (described.is_image(), described.is_chart()) {
+        (true, _) => vec!["build_history"],
+        (_, true) => ChartPart::ALL.map(ChartPart::name).into(),
+        (false, false) => Vec::new(),
+    };
+    let link = (!additions.is_empty()).then(|| {
         let (project, path) = (repository.name.project_str(), repository.name.path().replace('/', "%252F"));
-        let digest = view.digest;
-        let href =
-            format!("/api/v2.0/projects/{project}/repositories/{path}/artifacts/{digest}/additions/build_history");
-        [("build_history".to_owned(), AdditionLink { href, absolute: false })].into()
+        let at = format!("/api/v2.0/projects/{project}/repositories/{path}/artifacts/{}/additions", view.digest);
+        let link = |name| (String::from(name), AdditionLink { href: format!("{at}/{name}"), absolute: false });
+        additions.into_iter().map(link).collect()
     });
     let reference = |child: registry::Child| Reference {
         parent_id: view.id.into(),

@@ -134,9 +134,10 @@ pub(super) fn get(ask: &Ask<'_>) -> Result<Response, Error> {
 
 pub(super) async fn update(ask: &mut Ask<'_>) -> Result<Response, Error> {
     let label = id(ask, "label_id", "label")?;
-    let permit = permit(ask, label, Verb::Update)?;
+    permit(ask, label, Verb::Update)?;
     // Where a label stands is not changed: scope and project are sent back by clients and not obeyed.
     let LabelReq { name, description, color, .. } = ask.read().await?;
+    let permit = permit(ask, label, Verb::Update)?;
     let (name, text) = (name.unwrap_or_default(), (description.as_deref(), color.as_deref()));
     ask.call.registry().change_label(&permit, label, &name, text, &ask.call.id).await?;
     Ok(Ask::done())

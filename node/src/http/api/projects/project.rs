@@ -111,10 +111,14 @@ pub(super) fn head(ask: &Ask<'_>) -> Result<Response, Error> {
 }
 
 pub(super) async fn create(ask: &mut Ask<'_>) -> Result<Response, Error> {
-    let gate = ask.call.gate();
-    let permit = gate.permit_create_project(ask.principal()).map_err(|denied| refused(ask.call, denied))?;
+    let permit = |ask: &Ask<'_>| {
+        let permit = ask.call.gate().permit_create_project(ask.principal());
+        permit.map_err(|denied| refused(ask.call, denied))
+    };
+    permit(ask)?;
     let by_name = header_flag(ask, "x-resource-name-in-location")?;
     let asked: ProjectReq = ask.read().await?;
+    let permit = permit(ask)?;
     let name = asked.project_name.as_deref().unwrap_or_default();
     let name: ProjectName = name.parse().map_err(|error| error::bad_request(format!("project_name: {error}")))?;
     no_registry(&asked)?;
@@ -122,7 +126,7 @@ pub(super) async fn create(ask: &mut Ask<'_>) -> Result<Response, Error> {
     // How much a project may hold is for administrators to say; what others say is not obeyed (CVE-2019-16097).
     let quota = match asked.storage_limit {
         None | Some(0) => None,
-        Some(bytes) => Some(limit(bytes)?).filter(|_| gate.is_administrator(ask.principal())),
+        Some(bytes) => Some(limit(bytes)?).filter(|_| ask.call.gate().is_administrator(ask.principal())),
     };
     let set = change.metadata.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let new = NewProject {

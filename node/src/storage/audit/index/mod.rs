@@ -14,8 +14,9 @@ mod tests;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use protocol::Timestamp;
+use protocol::record::ScopeId;
 use protocol::seam::{Access, FileSystem};
-use protocol::{ProjectName, Timestamp};
 use redb::{Database, ReadableDatabase, TableDefinition};
 use serde::{Deserialize, Serialize};
 
@@ -90,8 +91,8 @@ pub struct Filter {
     pub until: Option<Timestamp>,
     /// Whether it was done, or refused.
     pub succeeded: Option<bool>,
-    /// In one of these projects.
-    pub projects: Option<Vec<ProjectName>>,
+    /// In one of these projects, by scope: one made again under a name has nothing of the one before.
+    pub projects: Option<Vec<ScopeId>>,
 }
 
 /// Which come first.

@@ -197,10 +197,10 @@ impl Reader {
         };
         let projects = match &filter.projects {
             None => None,
-            Some(names) => {
+            Some(scopes) => {
                 let mut found = BTreeSet::new();
-                for name in names {
-                    found.extend(named(&format!("p:{name}"))?);
+                for scope in scopes {
+                    found.extend(named(&format!("p:{scope}"))?);
                 }
                 Some(found)
             }

@@ -77,8 +77,8 @@ impl<'a> Taking<'a> {
             at: entry.act.at,
             of_type: self.list(format!("t:{}", told.event_type().name()))?,
             user: self.list(format!("u:{}", entry.act.actor))?,
-            project: match &told.project {
-                Some(project) => self.list(format!("p:{project}"))?,
+            project: match &told.scope {
+                Some(scope) => self.list(format!("p:{scope}"))?,
                 None => 0,
             },
             refused: told.outcome != Outcome::Done,

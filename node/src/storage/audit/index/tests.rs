@@ -25,12 +25,18 @@ fn draft(n: u64) -> Draft {
         Told::done(Operation::Login, Resource::User, format!("user-{}", n % 5))
     } else {
         let project = format!("p{}", n % 4);
-        Told::done(Operation::Pull, Resource::Artifact, format!("{project}/app:{n}")).within(project.parse().unwrap())
+        let scope = Some(scope(&project));
+        Told::done(Operation::Pull, Resource::Artifact, format!("{project}/app:{n}"))
+            .within(project.parse().unwrap(), scope)
     };
     let refused = n.is_multiple_of(7) || (n / BLOCK == 1 && n % BLOCK != 500);
     let told = if refused { told.refused("DENIED") } else { told };
     let actor = format!("user-{}", n % 5).into();
     Draft { act: Act { actor, at: Timestamp(n * 10), request: "r".into(), via: Default::default() }, told }
+}
+
+fn scope(project: &str) -> ScopeId {
+    ScopeId(*blake3::hash(project.as_bytes()).as_bytes())
 }
 
 fn log_of(fs: &Arc<dyn FileSystem>, entries: impl Iterator<Item = u64>) -> AuditLog {
@@ -75,10 +81,7 @@ fn fits(filter: &Filter, entry: &Entry) -> bool {
         && filter.since.is_none_or(|since| act.at >= since)
         && filter.until.is_none_or(|until| act.at <= until)
         && filter.succeeded.is_none_or(|succeeded| succeeded == (told.outcome == Outcome::Done))
-        && filter
-            .projects
-            .as_ref()
-            .is_none_or(|names| told.project.as_ref().is_some_and(|project| names.contains(project)))
+        && filter.projects.as_ref().is_none_or(|scopes| told.scope.as_ref().is_some_and(|scope| scopes.contains(scope)))
 }
 
 #[track_caller]
@@ -115,7 +118,7 @@ fn filters() -> impl Strategy<Value = Filter> {
             since: times.map(|(a, b)| Timestamp(a.min(b))),
             until: times.map(|(a, b)| Timestamp(a.max(b))),
             succeeded,
-            projects: projects.map(|names| names.into_iter().map(|name| name.parse().unwrap()).collect()),
+            projects: projects.map(|names| names.into_iter().map(scope).collect()),
         },
     )
 }

@@ -12,6 +12,7 @@ checks! {
     a_claimed_length_must_be_true
     a_manifest_needs_what_it_names_unless_sparse
     a_repeated_push_writes_tags_and_event
+    a_tag_that_has_to_be_new_is_made_once
     a_tag_moves_and_its_history_tells
     tags_are_paged_in_the_order_of_bytes
     deleting_a_tag_leaves_the_manifest
@@ -100,6 +101,20 @@ async fn a_manifest_needs_what_it_names_unless_sparse(site: Site) {
     site.link("p/a", "later", 20).await;
     let unlinked = site.meta.unlink_blob(&repository("p/a"), &blob("later"), at(90), act(20)).await.unwrap();
     assert_eq!(unlinked, UnlinkedBlob::Pinned { by }, "what comes later stays");
+}
+
+async fn a_tag_that_has_to_be_new_is_made_once(site: Site) {
+    site.project("p").await;
+    let mut push = manifest("p/a", "m");
+    (push.tags, push.tags_are_new) = (vec![tag("t")], true);
+    assert_eq!(site.publish(push.clone()).await, Published::Done { created: true });
+    let before = site.events().await.len();
+    assert_eq!(site.publish(push.clone()).await, Published::TagExists(tag("t")), "also when it names the same");
+    push.tags = vec![tag("u"), tag("t")];
+    assert_eq!(site.publish(push.clone()).await, Published::TagExists(tag("t")), "all or none");
+    assert_eq!(site.events().await.len(), before);
+    site.meta.delete_tag(&repository("p/a"), &tag("t"), at(90), act(20)).await.unwrap();
+    assert_eq!(site.publish(push).await, Published::Done { created: false });
 }
 
 async fn a_repeated_push_writes_tags_and_event(site: Site) {

@@ -155,7 +155,7 @@ async fn a_site_nobody_let_in_is_not_listened_to(site: Site) {
     // The ledger does not let it write what would be void; a liar has no such scruples.
     let value = crate::storage::meta::author::tagged(Some(blob("n")), 0);
     let act = act(50);
-    let author = Author::new(secret(50), Arc::new(crate::world::RealEntropy));
+    let author = Author::root(secret(50), Arc::new(crate::world::RealEntropy));
     let mut pen = author.take_up(Default::default());
     let topic = Topic::tag(scope, &repository("p/a"), &tag("t"));
     let record = author.write(&mut pen, topic, Some(&value), &[], &act).unwrap();
@@ -377,7 +377,7 @@ async fn scopes_that_come_to_nothing_cost_pushes_nothing() {
     // Let in, and allowed nothing.
     others.operator.grant(&grant_of(50, &[]), "operator", at(60)).unwrap();
     meet(&*site.meta, &mut others.operator).await;
-    let author = Author::new(secret(50), Arc::new(crate::world::RealEntropy));
+    let author = Author::root(secret(50), Arc::new(crate::world::RealEntropy));
     let mut pen = author.take_up(Default::default());
     let mut heard = Vec::new();
     let root = tests_author();

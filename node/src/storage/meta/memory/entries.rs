@@ -77,11 +77,13 @@ impl State {
                 },
             });
         }
-        for what in amend.tell {
-            self.tell(&amend.act, what);
-        }
+        let before: Vec<_> = amend.tell.iter().map(|what| self.scope_told(what)).collect();
         for (topic, value) in says {
             self.say(topic, value.as_deref(), amend.due, &amend.act)?;
+        }
+        for (what, before) in amend.tell.into_iter().zip(before) {
+            let scope = before.or_else(|| self.scope_told(&what));
+            self.tell_in(scope, &amend.act, what);
         }
         for (name, value) in amend.local {
             match value {

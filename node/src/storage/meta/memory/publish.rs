@@ -84,6 +84,10 @@ impl State {
             Err(site) if !publish.tags.is_empty() => return Ok(Published::NotHome(site)),
             epoch => epoch.unwrap_or_default(),
         };
+        let mut taken = publish.tags.iter().filter(|tag| publish.tags_are_new && self.tag(&name, tag).is_some());
+        if let Some(taken) = taken.next() {
+            return Ok(Published::TagExists(taken.clone()));
+        }
         if let Some(over) = self.over_quota(&publish) {
             return Ok(over);
         }

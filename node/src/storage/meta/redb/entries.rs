@@ -78,11 +78,14 @@ impl Writing<'_> {
                 },
             });
         }
-        for what in &amend.tell {
-            self.tell(&amend.act, what.clone())?;
-        }
+        // A project that ends has its scope before, one that begins has it after.
+        let before: Vec<_> = amend.tell.iter().map(|what| self.scope_told(what)).collect::<Result<_, _>>()?;
         for (topic, value) in says {
             self.say(topic, value.as_deref(), amend.due, &amend.act)?;
+        }
+        for (what, before) in amend.tell.iter().zip(before) {
+            let scope = before.map_or_else(|| self.scope_told(what), |scope| Ok(Some(scope)))?;
+            self.tell_in(scope, &amend.act, what.clone())?;
         }
         for (name, value) in &amend.local {
             let key = local(name);
@@ -110,7 +113,7 @@ impl Writing<'_> {
         Ok(closing.map(|project| said(scope, project)).ok_or(Amended::Unknown))
     }
 
-    fn meant(&self, name: &ProjectName) -> Result<Option<ScopeId>, Failure> {
+    pub(super) fn meant(&self, name: &ProjectName) -> Result<Option<ScopeId>, Failure> {
         let row: Option<ProjectRow> = self.tables.projects.get(name.as_str().as_bytes())?;
         Ok(row.map(|row| row.scope))
     }

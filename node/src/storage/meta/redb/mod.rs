@@ -52,7 +52,7 @@ use self::writer::Queue;
 use super::{
     Act, Amend, Amended, Answer, ArtifactOrder, ArtifactView, Author, BlobRow, Candidate, ChooseHead, Chosen, Conflict,
     Counts, DecideTag, Decided, DeletedManifest, DeletedRepository, DeletedTag, DeletedTo, Entry, Event,
-    FindRepositories, LinkBlob, Listing, MetaError, MetaStore, MountBlob, Page, Project, ProjectTotals,
+    FindRepositories, LinkBlob, Listing, Membership, MetaError, MetaStore, MountBlob, Page, Project, ProjectTotals,
     PublishManifest, Published, Pulled, RecordAt, Referrer, RepositoryOrder, RepositoryView, Shown, Slice,
     StoredManifest, TagVersion, TagView, Taken, Topic, UnlinkedBlob, Verdict,
 };
@@ -181,7 +181,7 @@ fn make(fs: &dyn FileSystem, path: &Path, sync: bool, author: &Author) -> Result
 /// write what.
 fn prepare(database: &redb::Database, author: &Author, last_event: u64) -> Result<Arc<Trust>, MetaError> {
     let transaction = shared::begin_write(database)?;
-    let nobody = Arc::new(Trust::evaluate(author.key(), std::iter::empty()));
+    let nobody = Arc::new(Trust::evaluate(author.membership().root, std::iter::empty()));
     let mut writing = writing::Writing::begin(&transaction, author, nobody)?;
     let settings = &mut writing.tables.settings;
     match settings.raw(FORMAT_SETTING.as_bytes()).map_err(MetaError::from)? {
@@ -189,11 +189,16 @@ fn prepare(database: &redb::Database, author: &Author, last_event: u64) -> Resul
         None => settings.put_raw(FORMAT_SETTING.as_bytes(), FORMAT.to_string().as_bytes())?,
     }
     check_author(&mut writing)?;
+    writing.trust_again()?;
+    // What proves this node's right is there before it writes anything by it.
+    let chain = &author.membership().chain;
+    if !chain.is_empty() {
+        writing.take_in(chain, Timestamp(0))?;
+    }
     if last_event >= writing.totals.next_event.max(1) {
         writing.pen = writing.author.take_up(writing.pen.last);
     }
     writing.raise_events(last_event.saturating_add(1));
-    writing.trust_again()?;
     let ended = writing.end()?;
     let done = if ended.changed {
         transaction.commit().map_err(Failure::from)
@@ -449,6 +454,10 @@ impl MetaStore for RedbMeta {
         digest: &'a Digest,
     ) -> Answer<'a, Option<MediaType>> {
         self.read(|view| view.deleted_manifest(repository, digest))
+    }
+
+    fn membership(&self) -> Arc<Membership> {
+        Arc::clone(self.shared.author.membership())
     }
 
     fn author(&self) -> NodeKey {

@@ -41,6 +41,11 @@ impl Writing<'_> {
             Tagging::Here(epoch) => epoch,
             Tagging::At(site) => return Ok(Published::NotHome(site)),
         };
+        for tag in publish.tags.iter().filter(|_| publish.tags_are_new) {
+            if self.tables.tags.has(&tables::tag(repository, tag))? {
+                return Ok(Published::TagExists(tag.clone()));
+            }
+        }
         if let Some(over) = self.over_quota(publish)? {
             return Ok(over);
         }

@@ -145,7 +145,7 @@ tables! {
     /// [`candidate`] → nothing.
     candidates = "candidates_1";
     /// [`position`] → [`crate::storage::meta::Event`].
-    outbox = "outbox_1";
+    outbox = "outbox_2";
     /// [`TOTALS`] → [`rows::Totals`].
     totals = "totals_1";
 }
@@ -163,7 +163,7 @@ pub(super) const KEY: &[u8] = b"key";
 /// The setting that holds the format of these tables.
 pub(super) const FORMAT_SETTING: &str = "meta.format";
 /// The format this program writes: the set of tables and what their keys mean.
-pub(super) const FORMAT: u32 = 4;
+pub(super) const FORMAT: u32 = 5;
 
 /// As what a repository holds bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ const SNAPSHOTS: &str = "/data/snapshots";
 
 /// The author of the tests, whose random numbers are others with each start.
 fn author() -> Author {
-    Author::new(NodeSecret::from_seed([7; 32]), Arc::new(crate::world::RealEntropy))
+    Author::root(NodeSecret::from_seed([7; 32]), Arc::new(crate::world::RealEntropy))
 }
 
 struct Node {
@@ -322,17 +322,19 @@ async fn a_group_without_room_goes_in_smaller_ones() {
 async fn a_newer_format_is_refused() {
     let disk = MemoryDisk::default();
     let node = Node::with_project(&disk).await;
-    node.meta.put_setting(super::FORMAT_SETTING, b"5".to_vec()).await.unwrap();
+    node.meta.put_setting(super::FORMAT_SETTING, (super::FORMAT + 1).to_string().into_bytes()).await.unwrap();
     node.close().await;
     match Node::try_open(&disk, PATH).map(|_| ()) {
-        Err(MetaError::Engine(why)) => assert!(why.contains("format 5") && why.contains("newer"), "{why}"),
+        Err(MetaError::Engine(why)) => {
+            assert!(why.contains(&format!("format {}", super::FORMAT + 1)) && why.contains("newer"), "{why}")
+        }
         other => panic!("{other:?}"),
     }
 }
 
 #[tokio::test]
 async fn what_was_written_before_the_first_release_is_refused() {
-    for format in ["1", "2", "3"] {
+    for format in ["1", "2", "3", "4"] {
         let disk = MemoryDisk::default();
         let node = Node::with_project(&disk).await;
         node.meta.put_setting(super::FORMAT_SETTING, format.into()).await.unwrap();
@@ -524,7 +526,7 @@ async fn records_of_another_node_are_not_gone_on_with() {
         cache: 1 << 20,
         sync: true,
         health: Health::new(),
-        author: Author::new(secret, Arc::new(crate::world::RealEntropy)),
+        author: Author::root(secret, Arc::new(crate::world::RealEntropy)),
         scope: Scope::new(),
     };
     match RedbMeta::open(options).map(|_| ()) {

@@ -83,11 +83,22 @@ impl<'t> Writing<'t> {
         if self.tables.repositories.has(key)? { Ok(()) } else { self.make_repository(name, at) }
     }
 
-    /// Notes an event.
+    /// Notes an event, of the project that has the name now.
     pub(super) fn tell(&mut self, act: &Act, what: What) -> Result<(), Failure> {
+        let scope = self.scope_told(&what)?;
+        self.tell_in(scope, act, what)
+    }
+
+    /// The scope of the project that has the name now.
+    pub(super) fn scope_told(&self, what: &What) -> Result<Option<ScopeId>, Failure> {
+        what.project().map_or(Ok(None), |project| self.meant(&project))
+    }
+
+    /// Notes an event of a project with this scope.
+    pub(super) fn tell_in(&mut self, scope: Option<ScopeId>, act: &Act, what: What) -> Result<(), Failure> {
         let seq = self.totals.next_event.max(1);
         self.totals.next_event = seq + 1;
-        self.tables.outbox.put(&tables::position(seq), &Event { seq, act: act.clone(), what })
+        self.tables.outbox.put(&tables::position(seq), &Event { seq, act: act.clone(), what, scope })
     }
 
     /// Lets the next event have a position no lower than `at_least`.
