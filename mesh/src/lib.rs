@@ -4,11 +4,16 @@
 //! and no database.
 //!
 //! - [`certificate`]: who is at the other end, proven by TLS.
-//! - [`link`]: a connection to a peer whose key is proven; QUIC, TCP or in memory.
-//! - [`hello`]: the first exchange of a link: who may come in, under which version.
-//! - [`endpoint`]: the one door to the network: dials, accepts, caps, drops.
+//! - [`link`]: a connection to a peer whose key is proven; by QUIC, or in memory.
 //! - [`ports`]: what a node has to offer for a mesh to run on it.
 
 pub mod certificate;
+mod guard;
+pub mod link;
+mod pace;
 pub mod ports;
+#[cfg(test)]
+mod stage;
 mod tasks;
+
+pub use pace::Pace;

@@ -16,6 +16,7 @@ use rustls::crypto::ring;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, SignatureVerificationAlgorithm};
 
 use der::Reader;
+pub(crate) use tls::proven;
 pub use tls::{Expect, Tls};
 
 /// Most bytes of a certificate that is read.

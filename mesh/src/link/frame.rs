@@ -5,6 +5,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::guard::{Guard, Guards};
+
 /// The format of frames this version writes and reads.
 pub const FORMAT: u8 = 1;
 
@@ -26,6 +28,9 @@ pub enum BadFrame {
     /// The stream ended within a frame.
     #[error("a frame cut short")]
     Truncated,
+    /// All of them together are more than the reader of the exchange allows.
+    #[error("an exchange without end")]
+    Endless,
 }
 
 /// The bytes before a frame of this length.
@@ -37,9 +42,13 @@ pub(super) fn header(len: usize) -> Option<[u8; HEADER]> {
 
 /// Bytes that came and are no whole frame yet: never more than one frame and what came with its end.
 #[derive(Debug, Default)]
-pub(super) struct Frames(BytesMut);
+pub(super) struct Frames(BytesMut, Guards);
 
 impl Frames {
+    pub(super) fn new(guards: Guards) -> Self {
+        Self(BytesMut::new(), guards)
+    }
+
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
@@ -47,13 +56,13 @@ impl Frames {
     /// The next frame; `None` when more bytes are needed.
     pub(super) fn next(&mut self, most: usize) -> Result<Option<Bytes>, BadFrame> {
         let Some(&[format, a, b, c]) = self.0.first_chunk::<HEADER>() else { return Ok(None) };
-        if format != FORMAT {
+        if format != FORMAT && self.1.has(Guard::Format) {
             return Err(BadFrame::Format(format));
         }
         let len = u32::from_be_bytes([0, a, b, c]) as usize;
         match len {
             0 => Err(BadFrame::Empty),
-            _ if len > most => Err(BadFrame::TooLong(len)),
+            _ if len > most && self.1.has(Guard::Length) => Err(BadFrame::TooLong(len)),
             _ if self.0.len() < HEADER + len => Ok(None),
             _ => {
                 self.0.advance(HEADER);
@@ -64,7 +73,7 @@ impl Frames {
 
     /// What the end of the stream means.
     pub(super) fn end(&self) -> Result<(), BadFrame> {
-        if self.0.is_empty() { Ok(()) } else { Err(BadFrame::Truncated) }
+        if self.0.is_empty() || !self.1.has(Guard::Ending) { Ok(()) } else { Err(BadFrame::Truncated) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Links in memory, for tests of what stands above: with delay, and a wire that can be cut and mended.
 //!
-//! While the wire is cut nothing arrives and nothing is lost; both ends wait. Time is the clock's.
+//! While the wire is cut nothing arrives and nothing is lost; both ends wait. Time is the clock's. The wire owns its
+//! state; a link owns its ends of the streams.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,14 +10,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use protocol::identity::NodeKey;
 use protocol::seam::Clock;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-use super::stream;
-use super::{Broken, Code, Driver, End, Facts, Lane, Limits, Link, Path, note};
+use super::driver::note;
+use super::{Broken, Code, End, Facts, Lane, Limits, Link, Path, Setting, Source, Terms, stream};
+use crate::guard::{Guard, Guards};
 use crate::tasks::Tasks;
-
-/// Most bytes of a piece.
-const PIECE: usize = 16 * 1024;
 
 /// Pieces under way on a stream.
 const UNDER_WAY: usize = 16;
@@ -51,36 +50,51 @@ impl Wire {
         self.cut.send_replace(false);
     }
 
-    /// The two ends of a link: that of `dialler`, whose peer is `other`, and that of `other`.
+    /// The two ends of a link whose peers let each other in: that of `dialler`, whose peer is `other`, and that of
+    /// `other`.
     #[must_use]
     pub fn link(&self, dialler: NodeKey, other: NodeKey, lane: Lane, limits: Limits) -> (Link, Link) {
+        let (near, far) = self.strangers(dialler, other, lane, limits, [Guards::default(); 2]);
+        near.admit(&limits);
+        far.admit(&limits);
+        (near, far)
+    }
+
+    /// As [`Wire::link`], before anybody was let in.
+    pub(crate) fn strangers(
+        &self,
+        dialler: NodeKey,
+        other: NodeKey,
+        lane: Lane,
+        limits: Limits,
+        guards: [Guards; 2],
+    ) -> (Link, Link) {
         let depth = limits.streams.max(1) as usize;
         let ((to_other, at_other), (to_dialler, at_dialler)) = (mpsc::channel(depth), mpsc::channel(depth));
-        let make = |queue: &mpsc::Sender<Raw>| {
-            let (driver, arrived) = Driver::new(lane, limits, Arc::clone(&self.clock), Tasks::default());
-            (driver, arrived, queue.clone())
+        let terms = guards.map(|guards| {
+            let clock = Arc::clone(&self.clock);
+            Terms::new(lane, &Setting { limits, guards, clock, tasks: Tasks::default() })
+        });
+        let slots = [0, Limits::STRANGER_STREAMS].map(|streams| Arc::new(Semaphore::new(streams as usize)));
+        let [near, far] = terms;
+        let [near_slots, far_slots] = slots;
+        let carrier = |own: &Arc<Semaphore>, theirs: &Arc<Semaphore>, to, terms: &Terms| {
+            super::Carrier::Memory(Carrier {
+                wire: self.clone(),
+                to,
+                far: terms.word(),
+                bounded: terms.guards.has(Guard::Streams),
+                own: Arc::clone(own),
+                theirs: Arc::clone(theirs),
+            })
         };
-        let (near, far) = (make(&to_other), make(&to_dialler));
-        let ends = [near.0.end.clone(), far.0.end.clone()];
-        let finish = |(driver, arrived, to): (Driver, _, _), peer, dialled, mut queue: mpsc::Receiver<Raw>, far| {
-            // Unlike TLS, memory has no secret of its own; what it says need only be the same at both ends.
-            let facts = Facts { peer, remote: None, path: Path::Memory, lane, dialled, binding: [0x4d; 32] };
-            let task = driver.clone();
-            driver.tasks.spawn("streams of a link", async move {
-                let mut end = task.end.subscribe();
-                loop {
-                    let raw = tokio::select! {
-                        _ = super::ended(&mut end) => break,
-                        raw = queue.recv() => raw,
-                    };
-                    let Some((send, recv)) = raw else { break };
-                    task.take_in(stream::ToPeer::Memory(send), stream::FromPeer::Memory(recv));
-                }
-            });
-            driver.link(facts, super::Carrier::Memory(Carrier { wire: self.clone(), to, far }), arrived)
-        };
-        let [near_end, far_end] = ends;
-        (finish(near, other, true, at_dialler, far_end), finish(far, dialler, false, at_other, near_end))
+        let near_carrier = carrier(&near_slots, &far_slots, to_other, &far);
+        let far_carrier = carrier(&far_slots, &near_slots, to_dialler, &near);
+        let facts = |peer, dialled| Facts { peer, remote: None, path: Path::Memory, dialled };
+        (
+            Link::new(facts(other, true), near, near_carrier, Source::Memory(at_dialler)),
+            Link::new(facts(dialler, false), far, far_carrier, Source::Memory(at_other)),
+        )
     }
 
     async fn passes(&self) {
@@ -88,25 +102,47 @@ impl Wire {
     }
 }
 
-type Raw = (ToPeer, FromPeer);
+/// The place of a stream among those allowed; given back when both its halves are gone at the side that allowed it.
+type Place = Option<Arc<OwnedSemaphorePermit>>;
+
+pub(super) struct Raw(ToPeer, FromPeer);
+
+pub(super) fn streams(Raw(to, from): Raw) -> (stream::ToPeer, stream::FromPeer) {
+    (stream::ToPeer::Memory(to), stream::FromPeer::Memory(from))
+}
 
 pub(super) struct Carrier {
     wire: Wire,
     to: mpsc::Sender<Raw>,
     far: watch::Sender<Option<End>>,
+    bounded: bool,
+    /// Streams this side allows.
+    own: Arc<Semaphore>,
+    /// Streams the other side allows.
+    theirs: Arc<Semaphore>,
 }
 
 impl Carrier {
     pub(super) async fn open(&self) -> Result<(stream::ToPeer, stream::FromPeer), Broken> {
+        let lost = Broken::Ended(End::Lost);
         self.wire.passes().await;
-        let ((own, other), (theirs, ours)) = (self.pipe(), self.pipe());
-        self.to.send((theirs, other)).await.map_err(|_| Broken::Ended(End::Lost))?;
+        let place = match self.bounded {
+            true => Some(Arc::new(Arc::clone(&self.theirs).acquire_owned().await.map_err(|_| lost)?)),
+            false => None,
+        };
+        let ((own, other), (theirs, ours)) = (self.pipe(None, place.clone()), self.pipe(place, None));
+        self.to.send(Raw(theirs, other)).await.map_err(|_| lost)?;
         Ok((stream::ToPeer::Memory(own), stream::FromPeer::Memory(ours)))
     }
 
-    fn pipe(&self) -> (ToPeer, FromPeer) {
+    fn pipe(&self, at_sender: Place, at_receiver: Place) -> (ToPeer, FromPeer) {
         let (to, from) = mpsc::channel(UNDER_WAY);
-        (ToPeer { wire: self.wire.clone(), to }, FromPeer { wire: self.wire.clone(), from, late: None })
+        let wire = self.wire.clone();
+        (ToPeer { wire: wire.clone(), to, _place: at_sender }, FromPeer { wire, from, late: None, _place: at_receiver })
+    }
+
+    pub(super) fn admit(&self, limits: &Limits) {
+        self.own.add_permits((limits.streams as usize).saturating_sub(self.own.available_permits()));
     }
 
     pub(super) fn close(&self, code: Code) {
@@ -122,6 +158,7 @@ enum Piece {
 pub(super) struct ToPeer {
     wire: Wire,
     to: mpsc::Sender<(Duration, Piece)>,
+    _place: Place,
 }
 
 impl ToPeer {
@@ -130,11 +167,8 @@ impl ToPeer {
         self.to.send((due, piece)).await.map_err(|_| Broken::Reset)
     }
 
-    pub(super) async fn send(&mut self, mut bytes: Bytes) -> Result<(), Broken> {
-        while !bytes.is_empty() {
-            self.put(Piece::Data(bytes.split_to(bytes.len().min(PIECE)))).await?;
-        }
-        Ok(())
+    pub(super) async fn send(&mut self, bytes: Bytes) -> Result<(), Broken> {
+        self.put(Piece::Data(bytes)).await
     }
 
     pub(super) async fn finish(&mut self) -> Result<(), Broken> {
@@ -147,6 +181,7 @@ pub(super) struct FromPeer {
     from: mpsc::Receiver<(Duration, Piece)>,
     /// Came, and is not due; or the end, for good.
     late: Option<(Duration, Piece)>,
+    _place: Place,
 }
 
 impl FromPeer {

@@ -1,67 +1,80 @@
 //! The two halves of an exchange, over whatever carries the link. Each is owned by who holds it.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
 
+use super::driver::Terms;
 use super::frame::{self, Frames};
-use super::{Broken, Code, End, ended, memory};
+use super::{BadFrame, Broken, Code, memory};
+use crate::guard::Guard;
+
+/// How long a peer may take nothing at all while something is to be sent to it on a stream; then the stream is given up.
+pub const STALL_TIME: Duration = Duration::from_secs(60);
 
 /// Most bytes taken from a carrier at once.
 const CHUNK: usize = 64 * 1024;
 
+/// Bytes given to a carrier at once: the step by which a peer has to move within [`STALL_TIME`].
+const PIECE: usize = 16 * 1024;
+
 /// Bytes to the peer.
 pub(super) enum ToPeer {
     Quic(quinn::SendStream),
-    Tcp(h2::SendStream<Bytes>),
     Memory(memory::ToPeer),
 }
 
-/// Bytes from the peer. The place among those allowed at once, where the carrier does not count them itself, is given
-/// back with it.
+/// Bytes from the peer.
 pub(super) enum FromPeer {
     Quic(quinn::RecvStream),
-    Tcp(h2::RecvStream, Option<tokio::sync::OwnedSemaphorePermit>),
     Memory(memory::FromPeer),
 }
 
 /// Frames to the peer. Dropped before [`Send::finish`], the peer sees the stream broken, not ended.
 pub struct Send {
     to: ToPeer,
-    most: usize,
-    end: watch::Receiver<Option<End>>,
+    terms: Terms,
     /// Within a frame, or after the end: nothing more can be said.
     mute: bool,
     finished: bool,
 }
 
 impl Send {
-    pub(super) fn new(to: ToPeer, most: usize, end: watch::Receiver<Option<End>>) -> Self {
-        Self { to, most, end, mute: false, finished: false }
+    pub(super) fn new(to: ToPeer, terms: Terms) -> Self {
+        Self { to, terms, mute: false, finished: false }
     }
 
-    /// Sends a frame; waits while the peer takes nothing. A call that is given up half-way breaks the stream.
+    /// Sends a frame; waits while the peer takes nothing, up to [`STALL_TIME`]. A call that is given up half-way breaks
+    /// the stream.
     ///
     /// # Errors
     /// [`Broken`].
     pub async fn send(&mut self, frame: Bytes) -> Result<(), Broken> {
-        let header = frame::header(frame.len()).filter(|_| frame.len() <= self.most).ok_or(Broken::Unsendable)?;
+        let most = self.terms.lane.max_frame();
+        let header = frame::header(frame.len()).filter(|_| frame.len() <= most).ok_or(Broken::Unsendable)?;
         if std::mem::replace(&mut self.mute, true) {
             return Err(Broken::Unsendable);
         }
-        let Self { to, end, .. } = self;
-        tokio::select! {
-            biased;
-            end = ended(end) => return Err(Broken::Ended(end)),
-            sent = async {
-                to.send(Bytes::copy_from_slice(&header)).await?;
-                to.send(frame).await
-            } => sent?,
+        self.put(Bytes::copy_from_slice(&header)).await?;
+        let mut rest = frame;
+        while !rest.is_empty() {
+            let piece = rest.split_to(rest.len().min(PIECE));
+            self.put(piece).await?;
         }
         self.mute = false;
         Ok(())
+    }
+
+    async fn put(&mut self, piece: Bytes) -> Result<(), Broken> {
+        let Self { to, terms, .. } = self;
+        let stalled = terms.clock.sleep(STALL_TIME);
+        tokio::select! {
+            biased;
+            end = terms.ended() => Err(Broken::Ended(end)),
+            sent = to.send(piece) => sent,
+            () = stalled, if terms.guards.has(Guard::Stall) => Err(Broken::Stalled),
+        }
     }
 
     /// Says that this was all. It need not have arrived when this returns.
@@ -73,10 +86,16 @@ impl Send {
             return Err(Broken::Unsendable);
         }
         self.finished = true;
-        match &mut self.to {
+        let Self { to, terms, .. } = &mut self;
+        let stalled = terms.clock.sleep(STALL_TIME);
+        match to {
             ToPeer::Quic(to) => to.finish().map_err(|_| Broken::Reset),
-            ToPeer::Tcp(to) => to.send_data(Bytes::new(), true).map_err(|_| Broken::Reset),
-            ToPeer::Memory(to) => to.finish().await,
+            ToPeer::Memory(to) => tokio::select! {
+                biased;
+                end = terms.ended() => Err(Broken::Ended(end)),
+                sent = to.finish() => sent,
+                () = stalled, if terms.guards.has(Guard::Stall) => Err(Broken::Stalled),
+            },
         }
     }
 }
@@ -87,7 +106,6 @@ impl Drop for Send {
             match &mut self.to {
                 // quinn would end the stream as if all had been said.
                 ToPeer::Quic(to) => drop(to.reset(Code::DONE.0.into())),
-                ToPeer::Tcp(to) => to.send_reset(h2::Reason::CANCEL),
                 ToPeer::Memory(_) => {}
             }
         }
@@ -95,24 +113,9 @@ impl Drop for Send {
 }
 
 impl ToPeer {
-    async fn send(&mut self, mut bytes: Bytes) -> Result<(), Broken> {
+    async fn send(&mut self, bytes: Bytes) -> Result<(), Broken> {
         match self {
             Self::Quic(to) => to.write_chunk(bytes).await.map_err(|_| Broken::Reset),
-            Self::Tcp(to) => {
-                while !bytes.is_empty() {
-                    to.reserve_capacity(bytes.len());
-                    let mut room = to.capacity();
-                    while room == 0 {
-                        room = match poll_fn(|cx| to.poll_capacity(cx)).await {
-                            Some(Ok(room)) => room,
-                            Some(Err(_)) | None => return Err(Broken::Reset),
-                        };
-                    }
-                    let piece = bytes.split_to(room.min(bytes.len()));
-                    to.send_data(piece, false).map_err(|_| Broken::Reset)?;
-                }
-                Ok(())
-            }
             Self::Memory(to) => to.send(bytes).await,
         }
     }
@@ -122,14 +125,23 @@ impl ToPeer {
 pub struct Recv {
     from: FromPeer,
     frames: Frames,
-    most: usize,
-    end: watch::Receiver<Option<End>>,
+    terms: Terms,
+    /// A frame whose turn has not come.
+    early: Option<Bytes>,
+    /// Bytes that may still come.
+    budget: Option<u64>,
     bad: Option<Broken>,
 }
 
 impl Recv {
-    pub(super) fn new(from: FromPeer, most: usize, end: watch::Receiver<Option<End>>) -> Self {
-        Self { from, frames: Frames::default(), most, end, bad: None }
+    pub(super) fn new(from: FromPeer, terms: Terms) -> Self {
+        Self { from, frames: Frames::new(terms.guards), terms, early: None, budget: None, bad: None }
+    }
+
+    /// Bounds all that may still come on this stream, frames and their headers together, in bytes. Without it a peer may
+    /// send for ever, at the pace of its reader.
+    pub fn allow(&mut self, bytes: u64) {
+        self.budget = Some(bytes);
     }
 
     /// The next frame; `None` when the peer has finished. May be given up and called again: nothing is lost. Who waits
@@ -138,7 +150,7 @@ impl Recv {
     /// # Errors
     /// [`Broken`]; then again the same.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
-        self.next_within(self.most).await
+        self.next_within(self.terms.lane.max_frame()).await
     }
 
     /// As [`Recv::next`], for a frame of at most so many bytes.
@@ -149,28 +161,41 @@ impl Recv {
         if let Some(bad) = self.bad {
             return Err(bad);
         }
-        let answer = self.read(most.min(self.most)).await;
+        let answer = self.read(most.min(self.terms.lane.max_frame())).await;
         self.bad = answer.as_ref().err().copied();
         answer
     }
 
     async fn read(&mut self, most: usize) -> Result<Option<Bytes>, Broken> {
         loop {
-            if let Some(end) = *self.end.borrow() {
+            if let Some(end) = self.terms.end() {
                 return Err(Broken::Ended(end));
             }
-            if let Some(frame) = self.frames.next(most)? {
-                return Ok(Some(frame));
+            if self.early.is_none() {
+                self.early = self.frames.next(most)?;
+            }
+            if self.early.is_some() {
+                let Some(wait) = self.terms.frame_wait() else { return Ok(self.early.take()) };
+                tokio::select! {
+                    _ = self.terms.ended() => {}
+                    () = self.terms.clock.sleep(wait) => {}
+                }
+                continue;
             }
             let piece = tokio::select! {
                 biased;
-                end = ended(&mut self.end) => return Err(Broken::Ended(end)),
+                end = self.terms.ended() => return Err(Broken::Ended(end)),
                 piece = self.from.next() => piece?,
             };
             let Some(piece) = piece else {
                 self.frames.end()?;
                 return Ok(None);
             };
+            if self.terms.guards.has(Guard::Budget)
+                && let Some(left) = &mut self.budget
+            {
+                *left = left.checked_sub(piece.len() as u64).ok_or(BadFrame::Endless)?;
+            }
             self.frames.push(&piece);
         }
     }
@@ -182,14 +207,6 @@ impl FromPeer {
             Self::Quic(from) => match from.read_chunk(CHUNK, true).await {
                 Ok(piece) => Ok(piece.map(|piece| piece.bytes)),
                 Err(_) => Err(Broken::Reset),
-            },
-            Self::Tcp(from, _) => match from.data().await {
-                Some(Ok(piece)) => {
-                    let _ = from.flow_control().release_capacity(piece.len());
-                    Ok(Some(piece))
-                }
-                Some(Err(_)) => Err(Broken::Reset),
-                None => Ok(None),
             },
             Self::Memory(from) => from.next().await,
         }
