@@ -49,6 +49,7 @@ impl Tasks {
     }
 
     /// How many there are.
+    #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
         self.tasks.len()
     }

@@ -54,7 +54,7 @@ pub struct Link(Arc<Shared>);
 
 /// A link that somebody else keeps.
 #[derive(Clone)]
-pub(crate) struct Held(Weak<Shared>);
+pub(crate) struct Loose(Weak<Shared>);
 
 struct Shared {
     facts: Facts,
@@ -194,12 +194,12 @@ impl Link {
     }
 
     /// A hold on it that does not keep it.
-    pub(crate) fn held(&self) -> Held {
-        Held(Arc::downgrade(&self.0))
+    pub(crate) fn loose(&self) -> Loose {
+        Loose(Arc::downgrade(&self.0))
     }
 }
 
-impl Held {
+impl Loose {
     /// Closes the link if it is still there.
     pub(crate) fn close(&self, code: Code) {
         if let Some(shared) = self.0.upgrade() {
