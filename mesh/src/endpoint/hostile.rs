@@ -26,7 +26,10 @@ impl Evil {
         let tls = tls.client(Expect::Anyone, lane.alpn()).unwrap();
         let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
         let mut transport = TransportConfig::default();
-        transport.max_concurrent_bidi_streams(1000_u32.into());
+        transport
+            .max_concurrent_bidi_streams(1000_u32.into())
+            .stream_receive_window(VarInt::MAX)
+            .receive_window(VarInt::MAX);
         config.transport_config(Arc::new(transport));
         let quic = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         Self { quic, config }
@@ -133,8 +136,10 @@ async fn stalled(guards: Guards) -> usize {
     let site = Site::with(2, |_| {}, guards);
     let evil = Evil::new(Lane::Control);
     let connection = evil.connect(&site).await.unwrap();
-    until(|| site.strangers() == 1).await;
     let (_send, _recv) = say(&connection, &frame(hello::HEAD)[..3]).await;
+    // Accepting, the peer's arrival, the link's end, its streams, and the head that is cut short.
+    until(|| site.endpoint.inner.setting.tasks.count() == 5).await;
+    assert_eq!(site.strangers(), 1);
     site.clock.advance(HELLO_TIME);
     settled().await;
     if guards.has(Guard::HelloTime) {
@@ -224,12 +229,37 @@ async fn let_in(site: &Site, evil: &Evil) -> (Connection, Link) {
     (connection, met.link)
 }
 
-/// How many MiB a peer that reads nothing makes the site keep for it, and what comes of it in the end.
-async fn unread(guards: Guards) -> (usize, Option<Broken>) {
+/// A peer that was let in, asked for something, and from then on is there no more, without a word.
+async fn gone(site: &Site) -> Link {
+    let (address, key, (freeze, frozen)) = (site.address(), site.key, tokio::sync::oneshot::channel::<()>());
+    let evil = std::thread::Builder::new().spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let evil = Evil::new(Lane::Control);
+            let connecting = evil.quic.connect_with(evil.config.clone(), address, NAME).unwrap();
+            let connection = soon(connecting).await.unwrap();
+            let words = [frame(hello::HEAD), frame(&said_to(key))].concat();
+            let (mut send, mut recv) = say(&connection, &words).await;
+            send.finish().unwrap();
+            assert!(soon(recv.read_to_end(1 << 20)).await.is_ok(), "a welcome");
+            let question = say(&connection, &frame(b"give me everything")).await;
+            let _ = frozen.await;
+            std::mem::forget((evil, connection, question));
+        });
+        runtime.shutdown_background();
+    });
+    let link = site.accept().await.link;
+    // Its question is here before it goes.
+    until(|| link.has_arrived()).await;
+    freeze.send(()).unwrap();
+    evil.unwrap().join().unwrap();
+    link
+}
+
+/// How many MiB the site keeps for a peer that takes nothing, and what comes of it in the end.
+async fn untaken(guards: Guards) -> (usize, Option<Broken>) {
     let site = Site::with(2, |config| config.limits.window = 1 << 20, guards);
-    let evil = Evil::new(Lane::Control);
-    let (connection, link) = let_in(&site, &evil).await;
-    let (_send, _recv) = say(&connection, &frame(b"give me everything")).await;
+    let link = gone(&site).await;
     let mut exchange = soon(link.accept()).await.unwrap();
     let (frame, mut sent) = (Bytes::from(vec![0; 64 * 1024]), 0);
     let sending = async {
@@ -242,11 +272,9 @@ async fn unread(guards: Guards) -> (usize, Option<Broken>) {
         None
     };
     let passing = async {
-        // Acknowledgements go over the loopback, so being settled is not known; time passes until the sender notices.
-        loop {
-            settled().await;
-            site.clock.advance(STALL_TIME);
-        }
+        settled().await;
+        site.clock.advance(STALL_TIME);
+        std::future::pending::<()>().await;
     };
     let how = tokio::select! {
         how = soon(sending) => how,
@@ -256,17 +284,15 @@ async fn unread(guards: Guards) -> (usize, Option<Broken>) {
 }
 
 #[tokio::test]
-async fn a_peer_that_reads_nothing_costs_a_window_and_is_given_up() {
-    let (sent, how) = unread(Guards::default()).await;
-    // 1 MiB here, and at most quinn's 1.25 MB there.
-    assert!(sent <= 3, "{sent} MiB");
+async fn a_peer_that_takes_nothing_costs_a_window_and_is_given_up() {
+    let (sent, how) = untaken(Guards::default()).await;
+    assert!(sent <= 1, "{sent} MiB");
     assert_eq!(how, Some(Broken::Stalled));
-    let (sent, how) = unread(Guards::without(&[Guard::Stall])).await;
-    assert_eq!((sent, how), (64, None), "all of it is kept");
+    assert_eq!(untaken(Guards::without(&[Guard::Stall])).await, (64, None), "all of it is kept");
 }
 
 /// How many streams a peer that was let in can have open at once.
-async fn exhausted(limit: u32) -> (usize, usize) {
+async fn exhausted(limit: u32) -> usize {
     let site = Site::with(2, |config| config.limits.streams = limit, Guards::default());
     let evil = Evil::new(Lane::Control);
     let (connection, link) = let_in(&site, &evil).await;
@@ -279,8 +305,10 @@ async fn exhausted(limit: u32) -> (usize, usize) {
             open.push(stream);
         }
     };
+    // quinn says that a place is free when an eighth of them are.
+    let enough = (limit - limit / 8) as usize;
     let taking = async {
-        while taken.len() < limit as usize {
+        while taken.len() < enough {
             taken.push(link.accept().await.unwrap());
         }
     };
@@ -291,14 +319,15 @@ async fn exhausted(limit: u32) -> (usize, usize) {
     while let Some(Ok(one)) = at_once(connection.open_bi()) {
         open.push(one);
     }
-    (open.len(), taken.len())
+    open.len()
 }
 
 #[tokio::test]
 async fn streams_are_as_many_as_allowed_and_no_more() {
-    assert_eq!(exhausted(8).await, (8, 8));
-    // Nothing but the limit holds it back.
-    assert_eq!(exhausted(500).await, (500, 500));
+    let few = exhausted(8).await;
+    assert!((7..=8).contains(&few), "{few}");
+    let many = exhausted(500).await;
+    assert!((430..=500).contains(&many), "nothing but the limit holds it back: {many}");
 }
 
 /// How many links one peer has after it dialled five times.
@@ -330,28 +359,7 @@ async fn a_peer_that_vanishes_is_noticed() {
     // A peer that is there, and says nothing for longer than that, stays.
     let other = Site::with(4, quick, Guards::default());
     let (stays, _theirs) = tokio::join!(other.dial(&site, Lane::Control), site.accept());
-    let link = {
-        // Its runtime goes away without a word.
-        let address = site.address();
-        let key = site.key;
-        let gone = std::thread::Builder::new().spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let evil = Evil::new(Lane::Control);
-                let connection =
-                    soon(evil.quic.connect_with(evil.config.clone(), address, NAME).unwrap()).await.unwrap();
-                let words = [frame(hello::HEAD), frame(&said_to(key))].concat();
-                let (mut send, mut recv) = say(&connection, &words).await;
-                send.finish().unwrap();
-                let _ = soon(recv.read_to_end(1 << 20)).await;
-                std::mem::forget((evil, connection));
-            });
-            runtime.shutdown_background();
-        });
-        let met = site.accept().await;
-        gone.unwrap().join().unwrap();
-        met.link
-    };
+    let link = gone(&site).await;
     assert_eq!(soon(link.closed()).await, crate::link::End::Lost);
     assert_eq!(stays.unwrap().link.end(), None);
 }

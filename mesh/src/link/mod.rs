@@ -193,6 +193,12 @@ impl Link {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// Whether an exchange waits to be accepted.
+    #[cfg(test)]
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.0.arrived.try_lock().is_ok_and(|arrived| !arrived.is_empty())
+    }
+
     /// A hold on it that does not keep it.
     pub(crate) fn loose(&self) -> Loose {
         Loose(Arc::downgrade(&self.0))
