@@ -4,7 +4,7 @@
 //! and no database.
 //!
 //! - [`certificate`]: who is at the other end, proven by TLS.
-//! - [`link`]: a connection to a peer whose key is proven; by QUIC, or in memory.
+//! - [`link`]: a connection to a peer whose key is proven; by QUIC, TCP, or in memory.
 //! - [`hello`]: the first exchange of a link: who may come in, under which version.
 //! - [`endpoint`]: the one door to the network: dials, accepts, caps, drops.
 //! - [`ports`]: what a node has to offer for a mesh to run on it.

@@ -43,7 +43,12 @@ impl Tasks {
         self.tasks.close();
     }
 
-    /// Waits until the last is gone; for ever unless [`Tasks::end`] was said.
+    /// Lets them end by themselves.
+    pub(crate) fn close(&self) {
+        self.tasks.close();
+    }
+
+    /// Waits until the last is gone; for ever unless [`Tasks::end`] or [`Tasks::close`] was said.
     pub(crate) async fn ended(&self) {
         self.tasks.wait().await;
     }

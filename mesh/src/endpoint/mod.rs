@@ -1,9 +1,11 @@
 //! The endpoint: the one door of a site to the network. It owns the socket, all tasks behind it, and the counts.
 //!
 //! One UDP port for all lanes, told apart by ALPN; who dials uses the same socket, so that one rule of a firewall is
-//! enough. A connection first gets a place ([`Caps`]), then proves a node key (TLS), then is let in (`hello`); only then
+//! enough. Where UDP does not pass the same goes over TCP. A connection first gets a place ([`Caps`]), then proves a node key (TLS), then is let in (`hello`); only then
 //! does anybody above hear of it. Links are owned by those who hold them; shutting the endpoint ends them all.
 
+#[cfg(test)]
+mod by_tcp;
 mod caps;
 #[cfg(test)]
 mod hostile;
@@ -22,13 +24,16 @@ use std::time::Duration;
 
 use protocol::identity::{NodeKey, NodeSecret};
 use protocol::seam::{Clock, Entropy, Sleep};
-use quinn::{Connection, ConnectionError, Incoming, TokioRuntime, VarInt};
+use quinn::{ConnectionError, Incoming, TokioRuntime, VarInt};
+use rustls_pki_types::ServerName;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::certificate::{Certificate, Expect, Tls};
 use crate::guard::{Guard, Guards};
 use crate::hello::{Door, HELLO_TIME, Host, Met, NotMet, Versions};
-use crate::link::{Code, Lane, Limits, Link, Loose, Setting, quic};
+use crate::link::{Code, Lane, Limits, Link, Loose, Setting, quic, tcp};
 use crate::tasks::Tasks;
 pub use caps::Caps;
 use caps::{Pass, Place, Places};
@@ -41,6 +46,9 @@ pub const MAX_TRIED: usize = 8;
 
 /// How long one address has for itself before the next is tried beside it.
 pub const STAGGER: Duration = Duration::from_millis(250);
+
+/// How long UDP has for itself before TCP is tried beside it.
+pub const TCP_AFTER: Duration = Duration::from_secs(1);
 
 /// Most dials at once; more wait.
 pub const MAX_DIALS: usize = 64;
@@ -57,11 +65,22 @@ pub const FAREWELL_TIME: Duration = Duration::from_secs(3);
 /// What TLS is told for a name; it is not sent.
 const NAME: &str = "portolan";
 
+/// Where a peer may be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    /// By QUIC, at this UDP port.
+    Quic(SocketAddr),
+    /// By HTTP/2 over TLS, at this TCP port.
+    Tcp(SocketAddr),
+}
+
 /// What an endpoint is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where it listens: address and UDP port.
     pub listen: SocketAddr,
+    /// Where it listens for those whose UDP does not pass: address and TCP port.
+    pub listen_tcp: Option<SocketAddr>,
     /// Whether newcomers may come: whether the site can take somebody in.
     pub newcomers: bool,
     /// Bounds of each link.
@@ -74,7 +93,7 @@ impl Config {
     /// With the defaults of all bounds.
     #[must_use]
     pub fn new(listen: SocketAddr) -> Self {
-        Self { listen, newcomers: false, limits: Limits::default(), caps: Caps::default() }
+        Self { listen, listen_tcp: None, newcomers: false, limits: Limits::default(), caps: Caps::default() }
     }
 }
 
@@ -91,7 +110,7 @@ pub enum Arrival {
 #[derive(Debug, thiserror::Error)]
 pub enum NotOpened {
     /// The port can't be had.
-    #[error("can't listen on UDP {0}: {1}")]
+    #[error("can't listen on {0}: {1}")]
     Socket(SocketAddr, #[source] io::Error),
     /// TLS can't be set up with this key.
     #[error(transparent)]
@@ -113,6 +132,9 @@ struct Inner {
     config: Config,
     host: Host,
     setting: Setting,
+    /// Those that outlive no shutting; the links' own get a moment to say farewell.
+    tasks: Tasks,
+    tcp: Option<SocketAddr>,
     dials: Semaphore,
     places: Places,
     peers: Mutex<BTreeMap<(NodeKey, Lane), Vec<Loose>>>,
@@ -152,6 +174,10 @@ impl Endpoint {
         let socket = UdpSocket::bind(config.listen).map_err(failed)?;
         let runtime = Arc::new(TokioRuntime);
         let quic = quinn::Endpoint::new(quic::socket(seed)?, Some(server), socket, runtime).map_err(failed)?;
+        let by_tcp = match config.listen_tcp {
+            Some(address) => Some(listen_tcp(address, &tls, lanes)?),
+            None => None,
+        };
         let (arrivals, arrived) = mpsc::channel(MAX_ARRIVED);
         let (limits, tasks) = (config.limits, Tasks::default());
         let inner = Arc::new(Inner {
@@ -160,16 +186,21 @@ impl Endpoint {
             config,
             host: Host { me: secret.key(), versions: Versions::OURS, limits, door, guards },
             setting: Setting { limits, guards, clock, tasks },
+            tasks: Tasks::default(),
+            tcp: by_tcp.as_ref().and_then(|(listener, _)| listener.local_addr().ok()),
             dials: Semaphore::new(MAX_DIALS),
             places: Places::new(config.caps, guards),
             peers: Mutex::default(),
             arrivals,
         });
-        inner.setting.tasks.spawn("accept loop", Arc::clone(&inner).listen());
+        inner.tasks.spawn("accept loop", Arc::clone(&inner).listen());
+        if let Some((listener, acceptor)) = by_tcp {
+            inner.tasks.spawn("accept loop of TCP", Arc::clone(&inner).listen_to(listener, acceptor));
+        }
         Ok(Self { inner, arrived: tokio::sync::Mutex::new(arrived) })
     }
 
-    /// Where it listens.
+    /// Where it listens by UDP.
     ///
     /// # Errors
     /// The socket's.
@@ -177,12 +208,18 @@ impl Endpoint {
         self.inner.quic.local_addr()
     }
 
-    /// Goes to a peer and is let in there. All addresses are tried, one [`STAGGER`] after the other; the first at which
-    /// that very node answers counts. Takes [`HELLO_TIME`] at most, besides the wait for a place among [`MAX_DIALS`].
+    /// Where it listens by TCP, if it does.
+    #[must_use]
+    pub fn local_tcp_addr(&self) -> Option<SocketAddr> {
+        self.inner.tcp
+    }
+
+    /// Goes to a peer and is let in there. All addresses are tried, one [`STAGGER`] after the other, those of TCP after
+    /// [`TCP_AFTER`]; the first at which that very node answers counts. Takes [`HELLO_TIME`] at most, besides the wait for a place among [`MAX_DIALS`].
     ///
     /// # Errors
     /// [`NotMet`].
-    pub async fn dial(&self, peer: NodeKey, addresses: &[SocketAddr], lane: Lane) -> Result<Met, NotMet> {
+    pub async fn dial(&self, peer: NodeKey, addresses: &[Address], lane: Lane) -> Result<Met, NotMet> {
         let _dial = self.inner.dials.acquire().await.map_err(|_| NotMet::Busy)?;
         let mut late = self.inner.setting.clock.sleep(HELLO_TIME);
         let link = self.reach(Expect::Node(peer), addresses, lane, &mut late).await?;
@@ -195,7 +232,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`NotMet::NotReached`], [`NotMet::NotProven`], [`NotMet::Busy`], [`NotMet::RefusedByPeer`].
-    pub async fn dial_to_join(&self, whom: Expect, addresses: &[SocketAddr]) -> Result<Link, NotMet> {
+    pub async fn dial_to_join(&self, whom: Expect, addresses: &[Address]) -> Result<Link, NotMet> {
         let _dial = self.inner.dials.acquire().await.map_err(|_| NotMet::Busy)?;
         let mut late = self.inner.setting.clock.sleep(HELLO_TIME);
         let link = self.reach(whom, addresses, Lane::Join, &mut late).await?;
@@ -203,31 +240,41 @@ impl Endpoint {
         Ok(link)
     }
 
-    async fn reach(
-        &self,
-        whom: Expect,
-        addresses: &[SocketAddr],
-        lane: Lane,
-        late: &mut Sleep,
-    ) -> Result<Link, NotMet> {
+    async fn reach(&self, whom: Expect, addresses: &[Address], lane: Lane, late: &mut Sleep) -> Result<Link, NotMet> {
         let inner = &self.inner;
         let Setting { limits, guards, clock, .. } = &inner.setting;
-        let config = quic::client(&inner.tls, whom, lane, limits, *guards).map_err(|_| NotMet::NotProven)?;
+        let by_quic = quic::client(&inner.tls, whom, lane, limits, *guards).map_err(|_| NotMet::NotProven)?;
+        let by_tcp = inner.tls.client(whom, lane.alpn()).map_err(|_| NotMet::NotProven)?;
+        let by_tcp = TlsConnector::from(Arc::new(by_tcp));
         let tries = addresses.iter().take(MAX_TRIED).zip(0_u32..).map(|(address, number)| {
-            let (config, address) = (config.clone(), *address);
-            let turn = clock.sleep(STAGGER * number);
-            let reached: Try<'_> = Box::pin(async move {
-                turn.await;
-                let dialled = inner.quic.connect_with(config, address, NAME).map_err(|_| NotMet::NotReached)?;
-                dialled.await.map_err(|error| not_reached(&error))
-            });
+            let reached: Try<'_> = match *address {
+                Address::Quic(address) => {
+                    let (turn, config) = (clock.sleep(STAGGER * number), by_quic.clone());
+                    Box::pin(async move {
+                        turn.await;
+                        let dialled = inner.quic.connect_with(config, address, NAME).map_err(|_| NotMet::NotReached)?;
+                        let connection = dialled.await.map_err(|error| not_reached(&error))?;
+                        quic::link(connection, true, &inner.setting).ok_or(NotMet::NotProven)
+                    })
+                }
+                Address::Tcp(address) => {
+                    let (turn, tls) = (clock.sleep(TCP_AFTER + STAGGER * number), by_tcp.clone());
+                    Box::pin(async move {
+                        turn.await;
+                        let stream = TcpStream::connect(address).await.map_err(|_| NotMet::NotReached)?;
+                        stream.set_nodelay(true).map_err(|_| NotMet::NotReached)?;
+                        let name = ServerName::try_from(NAME).map_err(|_| NotMet::NotReached)?;
+                        let tls = tls.connect(name, stream).await.map_err(|error| not_proven(&error))?;
+                        tcp::dialled(TlsStream::Client(tls), &inner.setting).await.ok_or(NotMet::NotProven)
+                    })
+                }
+            };
             reached
         });
-        let reached = tokio::select! {
-            reached = first(tries.collect()) => reached?,
-            () = late => return Err(NotMet::NotReached),
-        };
-        quic::link(reached, true, &inner.setting).ok_or(NotMet::NotProven)
+        tokio::select! {
+            reached = first(tries.collect()) => reached,
+            () = late => Err(NotMet::NotReached),
+        }
     }
 
     /// The next that came; `None` once the endpoint is shut. One task at a time waits here.
@@ -250,34 +297,42 @@ impl Endpoint {
         }
     }
 
-    /// Ends all links and all tasks, tells the peers so, and gives the port back. Takes [`FAREWELL_TIME`] at most.
+    /// Ends all links and all tasks, tells the peers so, and gives the ports back. Takes [`FAREWELL_TIME`] at most.
     pub async fn shut(&self) {
-        self.inner.end();
+        let Inner { quic, setting, tasks, .. } = &*self.inner;
+        self.inner.close();
         self.arrived.lock().await.close();
-        self.inner.setting.tasks.ended().await;
+        tasks.ended().await;
+        let farewell = async {
+            setting.tasks.ended().await;
+            quic.wait_idle().await;
+        };
         tokio::select! {
-            () = self.inner.quic.wait_idle() => {}
-            () = self.inner.setting.clock.sleep(FAREWELL_TIME) => {}
+            () = farewell => {}
+            () = setting.clock.sleep(FAREWELL_TIME) => {}
         }
+        setting.tasks.end();
+        setting.tasks.ended().await;
     }
 }
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        self.inner.end();
+        self.inner.close();
+        self.inner.setting.tasks.end();
     }
 }
 
-type Try<'a> = Pin<Box<dyn Future<Output = Result<Connection, NotMet>> + Send + 'a>>;
+type Try<'a> = Pin<Box<dyn Future<Output = Result<Link, NotMet>> + Send + 'a>>;
 
 /// The first that succeeds; what the last said when none does.
-async fn first(mut tries: Vec<Try<'_>>) -> Result<Connection, NotMet> {
+async fn first(mut tries: Vec<Try<'_>>) -> Result<Link, NotMet> {
     let mut last = NotMet::NotReached;
     poll_fn(move |cx| {
         let mut won = None;
         tries.retain_mut(|one| match (&won, one.as_mut().poll(cx)) {
-            (None, Poll::Ready(Ok(connection))) => {
-                won = Some(connection);
+            (None, Poll::Ready(Ok(link))) => {
+                won = Some(link);
                 false
             }
             (Some(_), Poll::Ready(Ok(_))) => false,
@@ -289,7 +344,7 @@ async fn first(mut tries: Vec<Try<'_>>) -> Result<Connection, NotMet> {
             (_, Poll::Pending) => true,
         });
         match won {
-            Some(connection) => Poll::Ready(Ok(connection)),
+            Some(link) => Poll::Ready(Ok(link)),
             None if tries.is_empty() => Poll::Ready(Err(last)),
             None => Poll::Pending,
         }
@@ -313,6 +368,24 @@ fn not_reached(error: &ConnectionError) -> NotMet {
     }
 }
 
+/// rustls says what it found wrong as the cause of an I/O error.
+fn not_proven(error: &io::Error) -> NotMet {
+    match error.kind() == io::ErrorKind::InvalidData {
+        true => NotMet::NotProven,
+        false => NotMet::NotReached,
+    }
+}
+
+/// Opens the TCP port.
+fn listen_tcp(address: SocketAddr, tls: &Tls, lanes: &[Lane]) -> Result<(TcpListener, TlsAcceptor), NotOpened> {
+    let alpns: Vec<&[u8]> = lanes.iter().map(|lane| lane.alpn()).collect();
+    let server = tls.server(&alpns).map_err(|error| NotOpened::Certificate(error.to_string()))?;
+    let failed = |error| NotOpened::Socket(address, error);
+    let socket = std::net::TcpListener::bind(address).map_err(failed)?;
+    socket.set_nonblocking(true).map_err(failed)?;
+    Ok((TcpListener::from_std(socket).map_err(failed)?, TlsAcceptor::from(Arc::new(server))))
+}
+
 impl Inner {
     fn peers(&self) -> std::sync::MutexGuard<'_, BTreeMap<(NodeKey, Lane), Vec<Loose>>> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
@@ -325,7 +398,7 @@ impl Inner {
             let (from, proven) = (incoming.remote_address().ip(), incoming.remote_address_validated());
             match self.places.arrive(from, proven, clock.monotonic()) {
                 Ok(place) => {
-                    self.setting.tasks.spawn("arrival of a peer", Arc::clone(&self).arrive(incoming, place, late));
+                    self.tasks.spawn("arrival of a peer", Arc::clone(&self).arrive(incoming, place, late));
                 }
                 Err(Pass::Retry) => drop(incoming.retry()),
                 Err(Pass::Enter | Pass::Refuse) => incoming.refuse(),
@@ -343,6 +416,50 @@ impl Inner {
         };
         let Ok(connection) = connected else { return };
         let Some(link) = quic::link(connection, false, &self.setting) else { return };
+        self.receive(link, remote, place, late).await;
+    }
+
+    async fn listen_to(self: Arc<Self>, listener: TcpListener, acceptor: TlsAcceptor) {
+        loop {
+            // A failed accept is of one connection, or of too many open files: then a place has to become free first.
+            let Ok((stream, remote)) = listener.accept().await else {
+                self.setting.clock.sleep(STAGGER).await;
+                continue;
+            };
+            let clock = &self.setting.clock;
+            let late = clock.sleep(HELLO_TIME);
+            // Its address is proven: it has answered.
+            if let Ok(place) = self.places.arrive(remote.ip(), true, clock.monotonic()) {
+                let arriving = Arc::clone(&self).arrive_by_tcp(stream, acceptor.clone(), remote, place, late);
+                self.tasks.spawn("arrival of a peer", arriving);
+            }
+        }
+    }
+
+    async fn arrive_by_tcp(
+        self: Arc<Self>,
+        stream: TcpStream,
+        acceptor: TlsAcceptor,
+        remote: SocketAddr,
+        place: Place,
+        mut late: Sleep,
+    ) {
+        let connecting = async {
+            stream.set_nodelay(true).ok()?;
+            let tls = acceptor.accept(stream).await.ok()?;
+            tcp::accepted(TlsStream::Server(tls), &self.setting).await
+        };
+        let link = tokio::select! {
+            link = connecting => link,
+            () = &mut late => return,
+        };
+        if let Some(link) = link {
+            self.receive(link, remote, place, late).await;
+        }
+    }
+
+    /// One whose key is proven, until it is let in or gone.
+    async fn receive(self: Arc<Self>, link: Link, remote: SocketAddr, place: Place, late: Sleep) {
         if link.lane() == Lane::Join {
             return self.take_newcomer(link, place);
         }
@@ -408,13 +525,15 @@ impl Inner {
         });
     }
 
-    fn end(&self) {
+    /// Closes all there is; the tasks of links end by that.
+    fn close(&self) {
         for link in std::mem::take(&mut *self.peers()).into_values().flatten() {
             link.close(Code::DONE);
         }
         self.dials.close();
         self.quic.close(VarInt::from_u32(Code::DONE.0), b"");
-        self.setting.tasks.end();
+        self.tasks.end();
+        self.setting.tasks.close();
     }
 }
 

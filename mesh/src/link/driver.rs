@@ -8,7 +8,7 @@ use std::time::Duration;
 use protocol::seam::Clock;
 use tokio::sync::{mpsc, watch};
 
-use super::{End, Exchange, HEAD_TIME, Lane, Limits, MAX_HEAD, Recv, Send, memory, quic, stream};
+use super::{End, Exchange, HEAD_TIME, Lane, Limits, MAX_HEAD, Recv, Send, memory, quic, stream, tcp};
 use crate::guard::{Guard, Guards};
 use crate::pace::Bucket;
 use crate::tasks::Tasks;
@@ -141,6 +141,7 @@ pub(super) fn note(to: &watch::Sender<Option<End>>, end: End) -> bool {
 /// Where streams of a peer come from.
 pub(super) enum Source {
     Quic(quinn::Connection),
+    Tcp(tcp::Streams),
     Memory(mpsc::Receiver<memory::Raw>),
 }
 
@@ -148,6 +149,7 @@ impl Source {
     async fn next(&mut self) -> Option<(stream::ToPeer, stream::FromPeer)> {
         match self {
             Self::Quic(connection) => quic::next(connection).await,
+            Self::Tcp(streams) => streams.next().await,
             Self::Memory(queue) => queue.recv().await.map(memory::streams),
         }
     }

@@ -50,6 +50,8 @@ impl Lane {
 pub enum Path {
     /// QUIC over UDP.
     Quic,
+    /// HTTP/2 over TLS over TCP.
+    Tcp,
     /// Nothing but memory, in tests.
     Memory,
 }

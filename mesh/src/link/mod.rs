@@ -12,6 +12,7 @@ mod lane;
 pub mod memory;
 pub mod quic;
 mod stream;
+pub mod tcp;
 #[cfg(test)]
 mod tests;
 
@@ -74,6 +75,7 @@ struct Facts {
 
 enum Carrier {
     Quic(quic::Carrier),
+    Tcp(tcp::Carrier),
     Memory(memory::Carrier),
 }
 
@@ -127,6 +129,7 @@ impl Link {
         let opened = async {
             match &self.0.carrier {
                 Carrier::Quic(carrier) => carrier.open().await,
+                Carrier::Tcp(carrier) => carrier.open().await,
                 Carrier::Memory(carrier) => carrier.open().await,
             }
         };
@@ -166,6 +169,7 @@ impl Link {
         if self.0.terms.admit() {
             match &self.0.carrier {
                 Carrier::Quic(carrier) => carrier.admit(limits),
+                Carrier::Tcp(carrier) => carrier.admit(limits),
                 Carrier::Memory(carrier) => carrier.admit(limits),
             }
         }
@@ -224,6 +228,7 @@ impl Shared {
         if self.terms.note(End::Ours(code)) {
             match &self.carrier {
                 Carrier::Quic(carrier) => carrier.close(code),
+                Carrier::Tcp(carrier) => carrier.close(code),
                 Carrier::Memory(carrier) => carrier.close(code),
             }
         }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::driver::Terms;
 use super::frame::{self, Frames};
-use super::{BadFrame, Broken, Code, memory};
+use super::{BadFrame, Broken, Code, memory, tcp};
 use crate::guard::Guard;
 
 /// How long a peer may take nothing at all while something is to be sent to it on a stream; then the stream is given up.
@@ -22,16 +22,19 @@ const PIECE: usize = 16 * 1024;
 /// Bytes to the peer.
 pub(super) enum ToPeer {
     Quic(quinn::SendStream),
+    Tcp(tcp::ToPeer),
     Memory(memory::ToPeer),
 }
 
 /// Bytes from the peer.
 pub(super) enum FromPeer {
     Quic(quinn::RecvStream),
+    Tcp(tcp::FromPeer),
     Memory(memory::FromPeer),
 }
 
-/// Frames to the peer. Dropped before [`Send::finish`], the peer sees the stream broken, not ended.
+/// Frames to the peer. Dropped before [`Send::finish`], the peer sees the stream broken, not ended; over TCP in both
+/// directions.
 pub struct Send {
     to: ToPeer,
     terms: Terms,
@@ -56,8 +59,10 @@ impl Send {
         if std::mem::replace(&mut self.mute, true) {
             return Err(Broken::Unsendable);
         }
-        self.put(Bytes::copy_from_slice(&header)).await?;
         let mut rest = frame;
+        // Header and beginning go together: a piece of four bytes would cost a carrier more than this copy.
+        let begin = rest.split_to(rest.len().min(PIECE - header.len()));
+        self.put(Bytes::from([&header[..], &begin].concat())).await?;
         while !rest.is_empty() {
             let piece = rest.split_to(rest.len().min(PIECE));
             self.put(piece).await?;
@@ -90,6 +95,7 @@ impl Send {
         let stalled = terms.clock.sleep(STALL_TIME);
         match to {
             ToPeer::Quic(to) => to.finish().map_err(|_| Broken::Reset),
+            ToPeer::Tcp(to) => to.finish(),
             ToPeer::Memory(to) => tokio::select! {
                 biased;
                 end = terms.ended() => Err(Broken::Ended(end)),
@@ -106,6 +112,7 @@ impl Drop for Send {
             match &mut self.to {
                 // quinn would end the stream as if all had been said.
                 ToPeer::Quic(to) => drop(to.reset(Code::DONE.0.into())),
+                ToPeer::Tcp(to) => to.reset(),
                 ToPeer::Memory(_) => {}
             }
         }
@@ -116,6 +123,7 @@ impl ToPeer {
     async fn send(&mut self, bytes: Bytes) -> Result<(), Broken> {
         match self {
             Self::Quic(to) => to.write_chunk(bytes).await.map_err(|_| Broken::Reset),
+            Self::Tcp(to) => to.send(bytes).await,
             Self::Memory(to) => to.send(bytes).await,
         }
     }
@@ -208,6 +216,7 @@ impl FromPeer {
                 Ok(piece) => Ok(piece.map(|piece| piece.bytes)),
                 Err(_) => Err(Broken::Reset),
             },
+            Self::Tcp(from) => from.next().await,
             Self::Memory(from) => from.next().await,
         }
     }
