@@ -1,7 +1,7 @@
 //! What Portolan carries.
 //!
-//! The I/O shell around the mesh's machines in `protocol`: it owns endpoints, links and their tasks. It knows no HTTP
-//! and no database.
+//! The I/O shell around the mesh's machines in `protocol`: it owns endpoints, links and their tasks. It knows no
+//! database, and of HTTP no more than that links travel in it where UDP does not pass.
 //!
 //! - [`certificate`]: who is at the other end, proven by TLS.
 //! - [`link`]: a connection to a peer whose key is proven; by QUIC, TCP, or in memory.

@@ -1,8 +1,15 @@
 //! Certificates of ours and of others, and what is wrong with bad ones.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use protocol::identity::{NodeKey, NodeSecret};
 use protocol::seam::Entropy;
+use rustls::client::ResolvesClientCert;
+use rustls::server::ServerConnection;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, ClientConnection, Error, RootCertStore, SignatureScheme, version};
+use rustls_pki_types::ServerName;
 
 use super::*;
 
@@ -121,6 +128,80 @@ fn what_is_too_large_is_not_read() {
     let ours = vouched(&node(), &node().key(), [9; 32]);
     let large = with(&[extension(false, &[0x2a, 0x03, 0x04], &[0; MAX_CERTIFICATE]), ours]);
     assert_eq!(node_key(&large), Err(NotProven::TooLarge));
+}
+
+/// A handshake in memory: what the dialler ends with, and the keys proven to either side.
+fn handshake(client: ClientConfig) -> (Result<(), Error>, [Option<NodeKey>; 2]) {
+    let server = Tls::new(&Certificate::new(&node(), &Fixed(3))).unwrap().server(&[b"a"]).unwrap();
+    let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+    let mut client = ClientConnection::new(Arc::new(client), ServerName::try_from("portolan").unwrap()).unwrap();
+    let mut outcome = Ok(());
+    for _ in 0..10 {
+        let mut bytes = Vec::new();
+        client.write_tls(&mut bytes).unwrap();
+        server.read_tls(&mut bytes.as_slice()).unwrap();
+        outcome = outcome.and(server.process_new_packets().map(drop));
+        let mut bytes = Vec::new();
+        server.write_tls(&mut bytes).unwrap();
+        client.read_tls(&mut bytes.as_slice()).unwrap();
+        outcome = outcome.and(client.process_new_packets().map(drop));
+        if outcome.is_err() {
+            return (outcome, [None; 2]);
+        }
+    }
+    assert!(!client.is_handshaking() && !server.is_handshaking());
+    (outcome, [proven(client.peer_certificates()), proven(server.peer_certificates())])
+}
+
+fn dialler(expect: Expect) -> (Certificate, ClientConfig) {
+    let own = Certificate::new(&NodeSecret::from_seed([8; 32]), &Fixed(4));
+    let config = Tls::new(&own).unwrap().client(expect, b"a").unwrap();
+    (own, config)
+}
+
+#[derive(Debug)]
+struct Nothing;
+
+impl ResolvesClientCert for Nothing {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_handshake_proves_both_keys() {
+    let other = NodeSecret::from_seed([8; 32]).key();
+    for expect in [Expect::Anyone, Expect::Node(node().key())] {
+        assert_eq!(handshake(dialler(expect).1), (Ok(()), [Some(node().key()), Some(other)]));
+    }
+    assert!(handshake(dialler(Expect::Node(other)).1).0.is_err(), "another key was meant");
+}
+
+#[test]
+fn who_shows_no_certificate_or_one_whose_key_it_has_not_is_refused() {
+    let (_, mut config) = dialler(Expect::Anyone);
+    config.client_auth_cert_resolver = Arc::new(Nothing);
+    assert_eq!(handshake(config).0, Err(Error::NoCertificatesPresented));
+    // A certificate that was seen in somebody's handshake, and a key of one's own.
+    let (own, mut config) = dialler(Expect::Anyone);
+    let seen = Certificate::new(&NodeSecret::from_seed([9; 32]), &Fixed(5));
+    let key = ring::sign::any_eddsa_type(&own.key).unwrap();
+    let shown = SingleCertAndKey::from(CertifiedKey::new(vec![seen.der], key));
+    config.client_auth_cert_resolver = Arc::new(shown);
+    assert!(matches!(handshake(config).0, Err(Error::InvalidCertificate(_))));
+}
+
+#[test]
+fn an_older_tls_is_refused() {
+    let provider = Arc::new(ring::default_provider());
+    let older = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&version::TLS12]).unwrap();
+    let mut older = older.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    older.alpn_protocols = vec![b"a".to_vec()];
+    assert!(matches!(handshake(older).0, Err(Error::PeerIncompatible(_))));
 }
 
 proptest! {

@@ -1,11 +1,15 @@
 //! The second path: what holds over QUIC holds over TCP, for peers that mean well and for those that don't.
 
+use std::future::poll_fn;
 use std::net::TcpListener as Blind;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::Request;
+use rustls_pki_types::ServerName;
+use tokio_rustls::TlsConnector;
 
+use super::dial::NAME;
 use super::tests::Site;
 use super::*;
 use crate::hello::Received;

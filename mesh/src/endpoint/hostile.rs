@@ -1,11 +1,12 @@
 //! Peers in other hands, over real QUIC on loopback. [`Evil`] speaks quinn itself and keeps to no bound of ours.
 
-use std::task::Context;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{Connection, RecvStream, SendStream, TransportConfig};
+use quinn::{Connection, ConnectionError, RecvStream, SendStream, TransportConfig};
 
+use super::dial::NAME;
 use super::tests::Site;
 use super::*;
 use crate::hello;
