@@ -194,19 +194,27 @@ async fn connections_of_tcp_share_the_places_of_their_address() {
     assert_eq!(flooded(Guards::without(&[Guard::Address])).await, 20);
 }
 
-/// With which word a stranger is refused that makes twenty such requests.
-async fn stranger(path: &str) -> Option<Code> {
-    let site = site(2, Guards::default());
-    let requests = evil(&site).await.unwrap();
-    let mut answers = Vec::new();
+type Asked = (h2::client::ResponseFuture, h2::SendStream<Bytes>);
+
+/// `/calls`, and behind it twenty requests that say this.
+async fn ask(site: &Site, path: &str, words: &'static [u8]) -> Vec<Asked> {
+    let requests = evil(site).await.unwrap();
+    let mut asked = Vec::new();
     for path in std::iter::once("/calls").chain(std::iter::repeat_n(path, 20)) {
         let Ok(mut ready) = requests.clone().ready().await else { break };
         let request = Request::post(format!("https://portolan{path}")).body(()).unwrap();
         let Ok((answer, mut send)) = ready.send_request(request, false) else { break };
-        let _ = send.send_data(Bytes::from_static(b"\x01\x00\x00\x04what"), false);
-        answers.push((answer, send));
+        let _ = send.send_data(Bytes::from_static(words), false);
+        asked.push((answer, send));
     }
-    let (_answer, mut calls) = answers.swap_remove(0);
+    asked
+}
+
+/// With which word a stranger is refused.
+async fn refused(path: &str, words: &'static [u8]) -> Option<Code> {
+    let site = site(2, Guards::default());
+    let mut asked = ask(&site, path, words).await;
+    let (_answer, mut calls) = asked.swap_remove(0);
     let passing = async {
         settled().await;
         site.clock.advance(HELLO_TIME);
@@ -222,8 +230,34 @@ async fn stranger(path: &str) -> Option<Code> {
 
 #[tokio::test]
 async fn a_stranger_over_tcp_that_says_no_hello_is_refused() {
-    assert_eq!(stranger("/exchange").await, Some(Code::MALFORMED));
-    assert_eq!(stranger("/calls").await, Some(Code::TOO_SLOW), "one that only waits to be called");
+    assert_eq!(refused("/exchange", b"\x01\x00\x00\x04what").await, Some(Code::MALFORMED));
+    assert_eq!(refused("/exchange", b"\x01").await, Some(Code::TOO_SLOW), "one that begins, and falls silent");
+    assert_eq!(refused("/calls", b"").await, Some(Code::TOO_SLOW), "one that only waits to be called");
+}
+
+/// How many exchanges of a stranger are kept, of twenty that begin and fall silent.
+async fn kept(guards: Guards) -> usize {
+    let site = site(2, guards);
+    let mut kept = 0;
+    for (answer, mut send) in ask(&site, "/exchange", b"\x01").await.into_iter().skip(1) {
+        // Each is answered: by a beginning, by a reset, or by a reset behind the beginning.
+        if soon(answer).await.is_err() {
+            continue;
+        }
+        let reset = async { soon(poll_fn(|cx| send.poll_reset(cx))).await.is_ok() };
+        let reset = tokio::select! {
+            reset = reset => reset,
+            () = settled() => false,
+        };
+        kept += usize::from(!reset);
+    }
+    kept
+}
+
+#[tokio::test]
+async fn of_a_stranger_over_tcp_one_exchange_is_kept() {
+    assert_eq!(kept(Guards::default()).await, 1);
+    assert_eq!(kept(Guards::without(&[Guard::Quiet])).await, 20);
 }
 
 #[tokio::test]

@@ -73,6 +73,11 @@ impl Terms {
         !self.admitted.send_replace(true)
     }
 
+    /// Whether the peer was let in.
+    pub(super) fn is_admitted(&self) -> bool {
+        *self.admitted.borrow()
+    }
+
     /// How long until the next frame may be read.
     pub(super) fn frame_wait(&self) -> Option<Duration> {
         if !self.guards.has(Guard::FramePace) {

@@ -262,7 +262,7 @@ pub(crate) async fn accepted(tls: TlsStream<TcpStream>, setting: &Setting) -> Op
     let slots = Arc::new(Semaphore::new(Limits::STRANGER_STREAMS as usize));
     let (came, queue) = mpsc::channel(most as usize);
     let (asks, asked) = mpsc::channel(1);
-    let serving = Serving { terms: terms.clone(), came, asked, waiting: VecDeque::new(), calls: None };
+    let serving = Serving { terms: terms.clone(), came, asked, waiting: VecDeque::new(), calls: None, early: 0 };
     terms.tasks.spawn("connection of a link", serving.serve(connection, windows, said));
     let bounded = setting.guards.has(Guard::Streams);
     let source = Source::Tcp(Streams::Requests { queue, slots: Arc::clone(&slots), bounded });
@@ -349,6 +349,8 @@ struct Serving {
     asked: mpsc::Receiver<Ask>,
     waiting: VecDeque<Ask>,
     calls: Option<(SendStream<Bytes>, RecvStream)>,
+    /// Exchanges that came before the peer was let in.
+    early: u32,
 }
 
 impl Serving {
@@ -394,7 +396,7 @@ impl Serving {
         let Ok(send) = respond.send_response(Response::new(()), false) else { return };
         let both = (send, request.into_body());
         match path.as_str() {
-            EXCHANGE => {
+            EXCHANGE if self.may_come() => {
                 // No more can wait than may be open.
                 let _ = self.came.try_send(both);
             }
@@ -402,6 +404,13 @@ impl Serving {
             CALL => self.answer(both),
             _ => respond.send_reset(Reason::REFUSED_STREAM),
         }
+    }
+
+    /// A stranger's first exchange is kept, and none after it: its heads would stay in memory.
+    fn may_come(&mut self) -> bool {
+        let stranger = !self.terms.is_admitted() && self.terms.guards.has(Guard::Quiet);
+        self.early += u32::from(stranger);
+        !stranger || self.early <= Limits::STRANGER_STREAMS
     }
 
     fn call(&mut self, ask: Ask) {
