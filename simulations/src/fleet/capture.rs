@@ -25,6 +25,8 @@ pub enum Harm {
     Pry,
     /// They send bytes that mean nothing.
     Babble,
+    /// They say they have every image, also when asked. What they claim is given to them by [`super::world::Fleet::hold`].
+    Claim,
 }
 
 /// See the module.
@@ -45,6 +47,12 @@ impl Captor {
         self.heard += 1;
     }
 
+    /// Whether a captured site takes part in who has what, so as to lie about it.
+    #[must_use]
+    pub fn claims(&self, site: &NodeKey) -> bool {
+        self.harm.get(site) == Some(&Harm::Claim)
+    }
+
     fn number(&mut self) -> [u8; 32] {
         self.sent += 1;
         *blake3::hash(&self.sent.to_le_bytes()).as_bytes()
@@ -60,7 +68,7 @@ impl Captor {
         let peers: Vec<NodeKey> = site.connected.keys().copied().collect();
         for peer in peers {
             match harm {
-                Harm::Withhold => {}
+                Harm::Withhold | Harm::Claim => {}
                 Harm::Flood => {
                     let lies: Vec<Short> = (0..MAX_IDS)
                         .map(|_| {

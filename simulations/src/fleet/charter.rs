@@ -162,13 +162,15 @@ pub struct Safeguards {
     pub come_back: bool,
     /// Links that bring copies in vain are asked to stop.
     pub prune: bool,
+    /// Who claimed falsely falls behind.
+    pub standing: bool,
     /// What is urgent goes first.
     pub urgent: bool,
 }
 
 impl Default for Safeguards {
     fn default() -> Self {
-        Self { rights: true, audiences: true, meet: true, come_back: true, prune: true, urgent: true }
+        Self { rights: true, audiences: true, meet: true, come_back: true, prune: true, standing: true, urgent: true }
     }
 }
 

@@ -11,6 +11,7 @@
 pub mod archive;
 pub mod capture;
 pub mod charter;
+mod liars;
 pub mod meeting;
 pub mod network;
 pub mod scenarios;

@@ -67,7 +67,7 @@ pub enum Size {
 pub type Scenario = fn(Size, Safeguards, u64) -> Vec<Finding>;
 
 /// All scenarios.
-pub const ALL: [(&str, &str, Scenario); 10] = [
+pub const ALL: [(&str, &str, Scenario); 11] = [
     ("reach", "a record reaches all sites", reach),
     ("reach-far", "a record reaches all of many far sites", reach_far),
     ("revocation", "a revocation reaches all sites under load and among captured ones", revocation),
@@ -77,15 +77,21 @@ pub const ALL: [(&str, &str, Scenario); 10] = [
     ("private", "what is private is said to nobody without the right", private),
     ("churn", "half of the sites come and go", churn),
     ("captured", "sites in other hands withhold, flood, babble", captured),
+    ("liars", "sites in other hands claim to hold every image", super::liars::liars),
     ("hour", "an hour of a busy mesh", hour),
 ];
 
 const TAG: usize = 40;
 
 /// Bytes a second of an uplink, unless a scenario says otherwise: 20 Mbit/s.
-const UPLINK: u64 = 2_500_000;
+pub(super) const UPLINK: u64 = 2_500_000;
 
-fn finding(what: impl Into<String>, figure: f64, unit: &'static str, most: impl Into<Option<f64>>) -> Finding {
+pub(super) fn finding(
+    what: impl Into<String>,
+    figure: f64,
+    unit: &'static str,
+    most: impl Into<Option<f64>>,
+) -> Finding {
     Finding { what: what.into(), figure, unit, most: most.into() }
 }
 
@@ -95,7 +101,7 @@ fn say(scope: ScopeId) -> Say {
 
 /// Sites in regions of about so many, three to an uplink; the first is the authority, and one in `metered` pays by the
 /// byte.
-fn places(count: u32, in_region: u32, metered: Option<u32>) -> Vec<Place> {
+pub(super) fn places(count: u32, in_region: u32, metered: Option<u32>) -> Vec<Place> {
     let place = |number: u32| Place {
         region: Arc::from(format!("region-{}", number / in_region)),
         uplink: (number % in_region >= in_region / 2).then(|| Arc::from(format!("uplink-{}", number / 3))),
@@ -217,7 +223,7 @@ fn reach_far(size: Size, safeguards: Safeguards, seed: u64) -> Vec<Finding> {
     spread(&format!("{count} sites, 150 ms"), count, 150, records, 3.0, safeguards, seed)
 }
 
-fn capture(fleet: &mut Fleet, sites: impl Iterator<Item = SiteNumber>, harm: impl Fn(SiteNumber) -> Harm) {
+pub(super) fn capture(fleet: &mut Fleet, sites: impl Iterator<Item = SiteNumber>, harm: impl Fn(SiteNumber) -> Harm) {
     for site in sites {
         fleet.sites[site as usize].captured = true;
         let key: NodeKey = fleet.charter.key(site);
@@ -616,6 +622,7 @@ mod tests {
         private_stays_private => "private";
         half_of_the_sites_come_and_go => "churn";
         the_captured_do_little_harm => "captured";
+        claims_are_found_out => "liars";
         an_hour_passes => "hour";
     }
 
@@ -644,6 +651,11 @@ mod tests {
     #[test]
     fn without_pruning_every_link_brings_a_copy() {
         needs(reach, Safeguards { prune: false, ..Safeguards::default() }, "in vain");
+    }
+
+    #[test]
+    fn without_standing_liars_are_asked_again_and_again() {
+        needs(super::super::liars::liars, Safeguards { standing: false, ..Safeguards::default() }, "from then on");
     }
 
     #[test]

@@ -418,6 +418,13 @@ impl Site {
         self.holdings.candidates(scope, &[image], now, &self.seen(charter), &fresh)
     }
 
+    /// A peer that was said to have an image did not give it.
+    pub fn was_told_falsely(&mut self, peer: NodeKey, scope: ScopeId, now: Duration) {
+        if self.safeguards.standing {
+            self.holdings.answered(peer, scope, 1, 0, now);
+        }
+    }
+
     fn on_overlay(&mut self, effects: Vec<overlay::Effect>, charter: &Charter, archive: &Archive, now: Duration) {
         for effect in effects {
             match effect {

@@ -277,7 +277,8 @@ impl Fleet {
                 if self.sites[to as usize].connected.get(&peer) != Some(&connection) {
                     return;
                 }
-                if self.sites[to as usize].captured && !matches!(wire, Wire::Overlay(_)) {
+                let lies = || matches!(wire, Wire::Holdings(_)) && self.captor.claims(&self.charter.key(to));
+                if self.sites[to as usize].captured && !matches!(wire, Wire::Overlay(_)) && !lies() {
                     let Self { captor, charter, .. } = self;
                     captor.hear(charter.key(to), peer, &wire);
                     return;
